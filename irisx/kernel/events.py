@@ -1,0 +1,77 @@
+"""Domain events: what happened, kept in PostgreSQL in the transaction that made it happen.
+
+One row is the outbox entry of webhooks (the worker fans it out to deliveries), the source of
+`GET /v1/events`, and what other rooms react to. Event names are the specification's
+(`call.completed`) and others of the same form.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Identity, Index, func, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from irisx.kernel.db import Base
+
+
+class DomainEvent(Base):
+    """One event of a tenant.
+
+    `key` makes publishing idempotent: a second event with the same key is not stored.
+    `xid` is the transaction that wrote the row; a reader that pages by (xid, id) below the oldest
+    running transaction misses no row that commits late (PostgreSQL `pg_snapshot_xmin`).
+    """
+
+    __tablename__ = "domain_events"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    key: Mapped[str] = mapped_column(unique=True)
+    tenant_id: Mapped[int] = mapped_column(BigInteger)
+    type: Mapped[str]
+    data: Mapped[dict[str, Any]]
+    occurred_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    xid: Mapped[int] = mapped_column(
+        BigInteger, server_default=text("(pg_current_xact_id()::text::bigint)")
+    )
+    dispatched_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index("ix_domain_events_stream", "tenant_id", "xid", "id"),
+        Index(
+            "ix_domain_events_undispatched",
+            "id",
+            postgresql_where=text("dispatched_at IS NULL"),
+        ),
+    )
+
+
+def publish(
+    session: Session,
+    *,
+    key: str,
+    tenant_id: int,
+    type: str,
+    data: dict[str, Any],
+    occurred_at: datetime,
+) -> None:
+    """Store an event in the caller's transaction; one with a known key is stored once."""
+    publish_many(
+        session,
+        [
+            {
+                "key": key,
+                "tenant_id": tenant_id,
+                "type": type,
+                "data": data,
+                "occurred_at": occurred_at,
+            }
+        ],
+    )
+
+
+def publish_many(session: Session, rows: list[dict[str, Any]]) -> None:
+    """Store several events (dicts with publish's fields) in one statement."""
+    if rows:
+        session.execute(insert(DomainEvent).on_conflict_do_nothing(index_elements=["key"]), rows)

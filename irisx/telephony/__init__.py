@@ -1,0 +1,1 @@
+"""The engine: calls on FreeSWITCH nodes."""

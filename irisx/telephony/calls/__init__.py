@@ -1,0 +1,1 @@
+"""Calls: their state machine, routing, control, recording and recovery."""

@@ -1,0 +1,38 @@
+"""A tenant's settings, kept as JSON in its row and checked by this model."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+E164 = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$")]
+CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+DigitPrefix = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,14}$")]
+
+
+class TenantSettings(BaseModel):
+    """What a tenant may choose (`PUT /v1/settings`) and what an administrator allows it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    timezone: str = Field("UTC", description="IANA name, e.g. Europe/Berlin.")
+    default_caller_id: E164 | None = Field(
+        None, description="Caller id of calls without `from`; one of the tenant's numbers."
+    )
+    record_calls: bool = Field(False, description="Record every call unless it says otherwise.")
+    recording_retention_days: int | None = Field(
+        None, ge=1, le=3650, description="Days after which recordings are deleted; null: kept."
+    )
+    max_cps: int = Field(10, ge=1, le=1000, description="Outbound calls started a second.")
+    max_concurrent_calls: int = Field(100, ge=1, le=100_000, description="Calls at one time.")
+    ring_timeout_seconds: int = Field(60, ge=5, le=300, description="Ring time of a call out.")
+    allowed_countries: list[CountryCode] = Field(
+        default_factory=lambda: ["US", "CA"],
+        description="Countries (ISO 3166) that calls may go to; others are refused.",
+    )
+    allowed_prefixes: list[DigitPrefix] = Field(
+        default_factory=list,
+        description="Premium or satellite prefixes (digits) that are allowed all the same.",
+    )
+    max_cost_per_minute: float | None = Field(
+        None, ge=0, description="Carriers dearer than this are not used; null: no limit."
+    )
