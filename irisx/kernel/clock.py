@@ -10,9 +10,8 @@ def now() -> datetime:
 
 def isoformat(moment: datetime) -> str:
     """`2026-02-17T12:00:00.000Z`, the specification's only form of a timestamp."""
-    return (
-        moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-    )
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
 
 
 def from_epoch_us(microseconds: int | str | None) -> datetime | None:

@@ -57,18 +57,8 @@ def publish(
     occurred_at: datetime,
 ) -> None:
     """Store an event in the caller's transaction; one with a known key is stored once."""
-    publish_many(
-        session,
-        [
-            {
-                "key": key,
-                "tenant_id": tenant_id,
-                "type": type,
-                "data": data,
-                "occurred_at": occurred_at,
-            }
-        ],
-    )
+    row = {"key": key, "tenant_id": tenant_id, "type": type, "data": data}
+    publish_many(session, [row | {"occurred_at": occurred_at}])
 
 
 def publish_many(session: Session, rows: list[dict[str, Any]]) -> None:

@@ -138,6 +138,21 @@ class Carrier(Row, Base):
         return f"carrier_{self.id}"
 
 
+class SipAccount(Row, Base):
+    """Credentials with which a person's phone registers on the agents' profile.
+
+    User name and password are generated; the password is shown once, kept encrypted since SIP
+    digest needs it (RFC 3261 §22.4).
+    """
+
+    __tablename__ = "sip_accounts"
+
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"), index=True)
+    name: Mapped[str]
+    username: Mapped[str] = mapped_column(unique=True)
+    password_encrypted: Mapped[str]
+
+
 class Feature(Base):
     """A feature flag; `enabled` is what a tenant without a row of its own has."""
 
