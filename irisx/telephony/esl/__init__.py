@@ -1,0 +1,1 @@
+"""The Event Socket room: wire format, safe commands, lasting connection, dispatch by call."""
