@@ -57,6 +57,11 @@ class Call(Base):
             "node",
             postgresql_where="status IN ('initiated', 'ringing', 'in-progress')",
         ),
+        Index(
+            "ix_calls_live_tenant",
+            "tenant_id",
+            postgresql_where="status IN ('initiated', 'ringing', 'in-progress')",
+        ),
         {"postgresql_partition_by": "RANGE (initiated_at)"},
     )
 
@@ -76,6 +81,24 @@ class CallEvent(Base):
     data: Mapped[dict[str, Any]]
 
     __table_args__ = ({"postgresql_partition_by": "RANGE (occurred_at)"},)
+
+
+class CarrierLeg(Base):
+    """A leg that takes a place of a carrier with a cap (`calls/capacity.py`).
+
+    The place is free again when the leg is released, at the latest when its call has ended; the
+    row stays one more second, since it counts in the carrier's calls per second.
+    """
+
+    __tablename__ = "carrier_legs"
+
+    leg_id: Mapped[UUID] = mapped_column(primary_key=True)
+    carrier_id: Mapped[int] = mapped_column(ForeignKey("carriers.id", ondelete="CASCADE"))
+    call_id: Mapped[UUID]
+    dialed_at: Mapped[datetime]
+    released: Mapped[bool] = mapped_column(default=False)
+
+    __table_args__ = (Index("ix_carrier_legs_carrier", "carrier_id", "dialed_at"),)
 
 
 class RecordingStatus(StrEnum):
