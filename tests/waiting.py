@@ -1,4 +1,4 @@
-"""Waiting for conditions instead of sleeping."""
+"""Waiting for a condition: the tests' only way to let time pass."""
 
 import time
 from collections.abc import Callable
@@ -8,12 +8,10 @@ T = TypeVar("T")
 
 
 def wait_until(predicate: Callable[[], T], timeout: float = 5.0, interval: float = 0.02) -> T:
-    """The first true value of `predicate`, asked each `interval` s; fails after `timeout` s."""
+    """The first truthy value that `predicate` returns; AssertionError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
-    while True:
-        value = predicate()
-        if value:
-            return value
+    while not (value := predicate()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"not true within {timeout} s: {predicate!r}, last {value!r}")
+            raise AssertionError(f"{predicate!r} was not true within {timeout} s: {value!r}")
         time.sleep(interval)
+    return value

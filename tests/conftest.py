@@ -1,0 +1,99 @@
+"""A real PostgreSQL and a real Valkey for every test process, under gevent as in production."""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+from psycogreen.gevent import patch_psycopg
+
+patch_psycopg()
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from irisx import migrations
+from irisx.kernel import db, redis
+from irisx.kernel.embedded import databases
+from irisx.kernel.partitions import ensure_partitions
+from irisx.settings import get_settings
+from irisx.tenancy.models import PhoneNumber, Tenant
+from irisx.tenancy.settings import TenantSettings
+
+_servers = ExitStack()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the servers in each process that runs tests (xdist's controller runs none)."""
+    if getattr(config.option, "numprocesses", None) or config.option.collectonly:
+        return
+    home = Path(_servers.enter_context(tempfile.TemporaryDirectory(prefix="irisx-test-")))
+    urls = _servers.enter_context(databases(home, durable=False))
+    for name in [name for name in os.environ if name.startswith("IRISX_")]:
+        del os.environ[name]
+    os.environ |= {
+        "IRISX_HOME": str(home),
+        "IRISX_DATABASE_URL": urls.database,
+        "IRISX_REDIS_URL": urls.redis,
+        "IRISX_SECRET_KEY": "only for tests: 32 characters or more",
+        "IRISX_XML_TOKEN": "xml-token-of-the-tests",
+        "IRISX_TAPS_DIR": str(home / "taps"),
+    }
+    get_settings.cache_clear()
+    with db.engine().begin() as connection:
+        migrations.metadata().create_all(connection)
+        ensure_partitions(connection)
+
+
+def pytest_unconfigure() -> None:
+    _servers.close()
+
+
+@pytest.fixture(autouse=True)
+def empty_databases() -> Iterator[None]:
+    """Every test starts with empty tables and an empty Redis."""
+    yield
+    with db.transaction() as session:
+        # A test that left a transaction open fails here, it does not hang.
+        session.execute(text("SET LOCAL lock_timeout = '5s'"))
+        tables = [table for table in migrations.metadata().tables if _has_rows(session, table)]
+        if tables:
+            session.execute(text(f"TRUNCATE {', '.join(tables)} CASCADE"))
+    redis.redis().flushall()
+
+
+def _has_rows(session: db.Session, table: str) -> bool:
+    return bool(session.execute(text(f"SELECT EXISTS (SELECT FROM {table})")).scalar_one())
+
+
+@pytest.fixture
+def make_tenant() -> Callable[..., Tenant]:
+    """`make_tenant("Acme", max_cps=5)`: a stored tenant; keywords are fields of TenantSettings."""
+
+    def make(name: str = "Acme", **settings: object) -> Tenant:
+        checked = TenantSettings.model_validate(settings)
+        with db.transaction() as session:
+            tenant = Tenant(name=name, settings=checked.model_dump(mode="json"))
+            session.add(tenant)
+        return tenant
+
+    return make
+
+
+@pytest.fixture
+def tenant(make_tenant: Callable[..., Tenant]) -> Tenant:
+    return make_tenant()
+
+
+@pytest.fixture
+def number(tenant: Tenant) -> PhoneNumber:
+    """A number of `tenant` without a destination."""
+    with db.transaction() as session:
+        row = PhoneNumber(number="+15550001000", tenant_id=tenant.id, name="Main")
+        session.add(row)
+    return row
