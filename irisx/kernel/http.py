@@ -1,0 +1,249 @@
+"""The one client for URLs that a tenant gave: webhooks, flow requests, anything of a stranger's.
+
+It connects only to public addresses, and to the very address that it checked, so that a name which
+resolves differently a moment later (DNS rebinding) reaches nothing. It follows no redirect, uses no
+proxy of the environment, and bounds the whole exchange in time and the answer in size.
+
+The time limit is gevent's, which covers name resolution, TLS and an answer that trickles in byte
+by byte; callers live in gevent processes.
+"""
+
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import certifi
+import gevent
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError, LocationParseError
+from urllib3.util import Url, parse_url
+
+from irisx.kernel.errors import invalid
+from irisx.settings import get_settings
+
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+MAX_URL_LENGTH = 2048
+_CONNECT_SECONDS = 5.0
+_RESOLVE_SECONDS = 2.0
+_USER_AGENT = "IRISX/2.0"
+
+
+class HttpFailure(Exception):
+    """No answer came. The text names the reason and may be shown to the tenant."""
+
+
+class AddressRefused(HttpFailure):
+    """The URL is not one that a tenant may have us call, or it leads to a private address."""
+
+
+class ConnectionFailed(HttpFailure):
+    """The name does not resolve, nobody listens, TLS fails, or the peer broke off."""
+
+
+class TimedOut(HttpFailure):
+    """The exchange did not end within its time."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer, whatever its status. `body` holds at most `max_bytes`; see `truncated`."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    truncated: bool
+    elapsed_ms: int
+
+
+def allowed_hosts() -> frozenset[str]:
+    """Hosts and addresses that may be reached although they are private."""
+    names = get_settings().allowed_private_hosts.split(",")
+    return frozenset(name.strip(" []").rstrip(".").lower() for name in names if name.strip())
+
+
+def is_public(address: IpAddress) -> bool:
+    """Whether an address is one of the public internet (RFC 6890 and its successors).
+
+    IPv6 forms that carry an IPv4 address (mapped, 6to4, NAT64, Teredo, IPv4-compatible) count as
+    private: no host of the public internet needs to be written so.
+    """
+    if address.is_multicast or address.is_reserved or not address.is_global:
+        return False
+    if isinstance(address, ipaddress.IPv6Address):
+        return not (address.is_site_local or address.sixtofour or address.teredo)
+    return True
+
+
+def resolve(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
+    """The socket addresses of a host; all of them must be public, or the host allowed.
+
+    Raises AddressRefused, or ConnectionFailed when the name does not resolve.
+    """
+    host = host.strip("[]")
+    allowed = allowed_hosts()
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise ConnectionFailed(f"{host} does not resolve: {error}") from error
+    for _, _, _, _, sockaddr in found:
+        address = ipaddress.ip_address(str(sockaddr[0]).partition("%")[0])
+        if host.rstrip(".").lower() in allowed or str(address) in allowed or is_public(address):
+            continue
+        raise AddressRefused(f"{host} is at {address}, which is not a public address")
+    return [(family, sockaddr) for family, _, _, _, sockaddr in found]
+
+
+def parse(url: str) -> Url:
+    """A URL in its parts; AddressRefused if it is not a plain http(s) URL.
+
+    Refused are the forms in which two parsers may see two hosts: userinfo, backslashes, blanks
+    and characters outside ASCII (international names are written in their `xn--` form).
+    """
+    if len(url) > MAX_URL_LENGTH:
+        raise AddressRefused(f"The URL is longer than {MAX_URL_LENGTH} characters")
+    if not url.isascii() or not url.isprintable() or any(c in url for c in ' \\"<>^`{|}'):
+        raise AddressRefused("The URL contains a character that must be percent-encoded")
+    try:
+        parts = parse_url(url)
+    except LocationParseError:
+        raise AddressRefused("This is not a URL") from None
+    if parts.scheme not in ("http", "https"):
+        raise AddressRefused("The URL must begin with http:// or https://")
+    labels = (parts.host or "").removesuffix(".").split(".")
+    if not parts.host or not (parts.host[0] == "[" or all(0 < len(x) < 64 for x in labels)):
+        raise AddressRefused("The URL names no host")
+    if parts.auth is not None:
+        raise AddressRefused("The URL must not contain a user name or password")
+    # Mail servers, databases and the like would read an HTTP request as commands of theirs.
+    if parts.port is not None and parts.port not in (80, 443) and parts.port < 1024:
+        raise AddressRefused("The port must be 80, 443 or at least 1024")
+    return parts
+
+
+def check_url(field: str, url: str) -> None:
+    """Refuse a URL when it is given, before the first request: ValidationError about `field`.
+
+    A name that does not resolve now is accepted, since it may later; `request` checks again.
+    """
+    try:
+        parts = parse(url)
+        with gevent.Timeout(_RESOLVE_SECONDS, False):
+            resolve(*_authority(parts))
+    except AddressRefused as refused:
+        raise invalid(field, str(refused)) from refused
+    except ConnectionFailed:
+        return
+
+
+def request(
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+    timeout: float = 15.0,
+    max_bytes: int = 65_536,
+) -> Reply:
+    """One exchange, `timeout` seconds at most from the first look-up to the last byte.
+
+    Redirects are returned, not followed. Raises HttpFailure when there is no answer.
+    """
+    parts = parse(url)
+    began = time.monotonic()
+    # No connection is kept: one that the peer closed at that moment fails a POST which it never
+    # saw, and a POST can't be repeated blindly.
+    sent = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", "Connection": "close"}
+    try:
+        with gevent.Timeout(timeout, TimedOut(f"No complete answer within {timeout:g} s")):
+            response = _pool(parts).urlopen(
+                method,
+                parts.request_uri,
+                body=body,
+                headers=sent | dict(headers or {}),
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                timeout=timeout,
+                preload_content=False,
+            )
+            try:
+                content = response.read(max_bytes + 1, decode_content=False)
+            finally:
+                response.close()
+    except urllib3.exceptions.TimeoutError as error:
+        raise TimedOut(f"No answer within {timeout:g} s") from error
+    except (HTTPError, OSError, ValueError) as error:
+        raise ConnectionFailed(str(error)[:300]) from error
+    return Reply(
+        status=response.status,
+        headers=response.headers,
+        body=content[:max_bytes],
+        truncated=len(content) > max_bytes,
+        elapsed_ms=round((time.monotonic() - began) * 1000),
+    )
+
+
+class _Pinned:
+    """Connects to the addresses that were checked; the name still goes to TLS and `Host`."""
+
+    host: str
+    port: int
+    timeout: float | None
+
+    def _new_conn(self) -> socket.socket:
+        failure: OSError | None = None
+        for family, sockaddr in resolve(self.host, self.port):
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                sock.settimeout(_CONNECT_SECONDS)
+                sock.connect(sockaddr)
+                sock.settimeout(self.timeout)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError as error:
+                sock.close()
+                failure = error
+            except BaseException:
+                sock.close()
+                raise
+            else:
+                return sock
+        raise ConnectionFailed(f"{self.host} can't be reached: {failure}") from failure
+
+
+class _HttpConnection(_Pinned, HTTPConnection):
+    pass
+
+
+class _HttpsConnection(_Pinned, HTTPSConnection):
+    pass
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _HttpConnection
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _HttpsConnection
+
+
+@lru_cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=certifi.where())
+
+
+def _pool(parts: Url) -> HTTPConnectionPool:
+    if parts.scheme == "https":
+        return _HttpsPool(*_authority(parts), ssl_context=_tls())
+    return _HttpPool(*_authority(parts))
+
+
+def _authority(parts: Url) -> tuple[str, int]:
+    return parts.host or "", parts.port or (443 if parts.scheme == "https" else 80)
