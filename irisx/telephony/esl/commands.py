@@ -8,7 +8,7 @@ a backslash does not escape it. A line end starts a new protocol header. So ever
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
@@ -36,6 +36,17 @@ _STREAM = re.compile(
     r"|tone_stream://[A-Za-z0-9%(),.;=\-]+"
     r"|file_string:/(?:/[A-Za-z0-9._/!\-]+))"
 )
+
+END_HOOK = (
+    "hash::insert/irisx_ended/${uuid}/1|${hangup_cause}|${progress_uepoch}"
+    "|${progress_media_uepoch}|${answer_uepoch}|${end_uepoch}|${sip_term_status}"
+    "|${sip_hangup_disposition}|${irisx_call_id}|${irisx_tenant_id}|${irisx_direction}"
+    "|${irisx_initiated_at}"
+)
+"""What the switch runs when a channel of ours is gone: it keeps how it ended (calls/ended.py).
+
+The one text with `${` that is sent, and a constant: only names of variables, no `${command(...)}`.
+"""
 
 APPLICATIONS = frozenset(
     {
@@ -143,7 +154,9 @@ def whole(value: int, field: str, low: int = 0, high: int = 2**31 - 1) -> str:
 
 
 def assignment(name: str, value: str) -> str:
-    """The argument of the `set` application. Outer blanks of the value are lost on the switch."""
+    """The argument of the `set` application."""
+    if "\\" in value:
+        raise UnsafeValue(name, "no backslash: `set` would eat it")
     return f"{variable_name(name)}={safe(value, name)}"
 
 
@@ -192,7 +205,7 @@ class Command:
     body: str = ""
 
     def __post_init__(self) -> None:
-        safe(self.line, "command")
+        safe(self.line.replace(END_HOOK, ""), "command")
         for name, value in self.headers:
             _match(_HEADER_NAME, name, "header name", "a header's name")
             safe(value, name)
@@ -217,7 +230,7 @@ class Api:
     text: str
 
     def __post_init__(self) -> None:
-        safe(self.text, "command")
+        safe(self.text.replace(END_HOOK, ""), "command")
 
     @property
     def foreground(self) -> Command:
@@ -306,14 +319,24 @@ def _bracket(variables: Mapping[str, str], opening: str, closing: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One destination of a dial string. Make it with `gateway`, `sofia`, `user` or `loopback`."""
+    """One destination of a dial string. Make it with `gateway`, `sofia`, `user` or `loopback`.
 
-    text: str
+    `variables` are of this leg alone: an `origination_uuid` of its own, where several are tried.
+    """
+
+    address: str
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        safe(self.text, "endpoint")
-        if re.search(r"[ ,|'\"\\<>{}]", self.text):
+        if re.search(r"[ ,|'\"\\<>{}\[\]]", self.address):
             raise UnsafeValue("endpoint", "not one endpoint")
+
+    def having(self, variables: Mapping[str, str]) -> "Endpoint":
+        return Endpoint(self.address, variables)
+
+    @property
+    def text(self) -> str:
+        return _bracket(self.variables, "[", "]") + safe(self.address, "endpoint")
 
 
 def gateway(name: str, number: str) -> Endpoint:
@@ -338,6 +361,16 @@ def loopback(extension: str, context: str) -> Endpoint:
     return Endpoint(f"loopback/{extension}/{_match(_NAME, context, 'context', 'a context')}")
 
 
+def dial_string(
+    endpoints: Sequence[Endpoint], variables: Mapping[str, str], *, in_turn: bool = False
+) -> str:
+    """The argument of the `bridge` application: endpoints rung together or one after the other."""
+    if not endpoints:
+        raise UnsafeValue("endpoints", "none")
+    separator = "|" if in_turn else ","
+    return _bracket(variables, "{", "}") + separator.join(endpoint.text for endpoint in endpoints)
+
+
 def originate(
     endpoints: Sequence[Endpoint],
     variables: Mapping[str, str],
@@ -345,23 +378,24 @@ def originate(
     argument: str = "",
     *,
     in_turn: bool = False,
+    keep_end: bool = False,
 ) -> Api:
     """Dial, and run one application on who answers. Only in the background: it blocks until then.
 
     Endpoints are rung together, or one after the other if `in_turn`. Give `origination_uuid` for
-    one endpoint only: legs would collide. `originate_timeout` (s) is a variable too.
+    one endpoint only: legs would collide. `originate_timeout` (s) is a variable too. `keep_end`
+    has the switch keep how the channel ended (END_HOOK; `origination_nested_vars` lets its `${`
+    pass, which is why no other value may hold one).
     """
-    if not endpoints:
-        raise UnsafeValue("endpoints", "none")
     if application not in APPLICATIONS:
         raise UnsafeValue("application", "not one that IRISX executes")
     if re.search(r"""[ ()'"\\,|<>]""", argument):
         raise UnsafeValue("argument", "no blanks, brackets, quotes or commas")
-    dial_string = ("|" if in_turn else ",").join(endpoint.text for endpoint in endpoints)
-    return Api(
-        f"originate {_bracket(variables, '{', '}')}{dial_string}"
-        f" &{application}({safe(argument, 'argument')})"
-    )
+    destination = dial_string(endpoints, variables, in_turn=in_turn)
+    if keep_end:
+        hook = f"{{origination_nested_vars=true,api_reporting_hook={END_HOOK}"
+        destination = f"{hook},{destination[1:]}" if variables else f"{hook}}}{destination}"
+    return Api(f"originate {destination} &{application}({safe(argument, 'argument')})")
 
 
 # -- one channel --------------------------------------------------------------------------------
@@ -382,8 +416,15 @@ def uuid_getvar(channel: str | UUID, name: str) -> Api:
 
 
 def uuid_setvar(channel: str | UUID, name: str, value: str) -> Api:
-    """Set a variable; an empty value removes it."""
-    return Api(f"uuid_setvar {channel_id(channel)} {variable_name(name)} {safe(value, name)}")
+    """Set a variable; an empty value removes it. Every value arrives as it is."""
+    # uuid_setvar unquotes (switch_utils.c `cleanup_separated_string`): "\\n" would be a line end.
+    quoted = value.replace("\\", "\\\\").replace("'", "\\'").replace(" ", "\\s")
+    return Api(f"uuid_setvar {channel_id(channel)} {variable_name(name)} {safe(quoted, name)}")
+
+
+def keep_end(channel: str | UUID) -> Api:
+    """Have the switch keep how a channel that it took in ended (END_HOOK)."""
+    return Api(f"uuid_setvar {channel_id(channel)} api_reporting_hook {END_HOOK}")
 
 
 def uuid_answer(channel: str | UUID) -> Api:
@@ -498,8 +539,13 @@ def sched_hangup(channel: str | UUID, after_s: int, cause: str = "ALLOTTED_TIMEO
 
 
 def sched_del(group: str | UUID) -> Api:
-    """Take back what was scheduled for a channel."""
+    """Take back all that is scheduled for a channel."""
     return Api(f"sched_del {channel_id(group, 'group')}")
+
+
+def sched_del_task(task: int) -> Api:
+    """Take back one scheduled task (`last_sched_id`) and leave the rest of its group."""
+    return Api(f"sched_del {whole(task, 'task', 1)}")
 
 
 # -- the node -----------------------------------------------------------------------------------
@@ -562,9 +608,7 @@ def sofia_gateway_status(name: str) -> Api:
 
 def hash_insert(realm: str, key: str, value: str) -> Api:
     """Keep a value in the switch (mod_hash) while it runs, whoever comes and goes."""
-    if "/" in value:
-        raise UnsafeValue("value", "no '/'")
-    return Api(f"hash insert/{_hash_path((realm, key))}/{safe(value, 'value')}")
+    return Api(f"hash insert/{_hash_path((realm, key, value))}")
 
 
 def hash_select(realm: str, key: str) -> Api:
@@ -573,6 +617,11 @@ def hash_select(realm: str, key: str) -> Api:
 
 def hash_delete(realm: str, key: str) -> Api:
     return Api(f"hash delete/{_hash_path((realm, key))}")
+
+
+def hash_dump(realm: str) -> Api:
+    """All of a realm, a line `D/<realm>_<key>/<value>` each."""
+    return Api(f"hash_dump db {_match(_NAME, realm, 'realm', 'a realm')}")
 
 
 def _hash_path(parts: Iterable[str]) -> str:

@@ -1,0 +1,254 @@
+"""What the engine writes of calls, in order, and never loses.
+
+Changes queue in memory and a greenlet writes them in batches, one transaction each, so that
+hundreds of calls a second cost a few commits. When the database is away the queue is also kept in
+a spool file, call handling goes on, and everything arrives afterwards. Every change is idempotent:
+a batch that was committed although its answer got lost may be written again.
+
+An engine that is killed loses at most what it had not yet written here; what ended a call stays
+in the switch (`ended.py`) until the journal reports its change as written.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+import gevent
+import structlog
+from gevent.event import Event as Signal
+from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from irisx.kernel.db import transaction
+from irisx.kernel.events import publish_many
+from irisx.telephony.calls.models import Call, CallEvent, Recording, RecordingStatus
+from irisx.telephony.calls.states import ENDED
+
+log = structlog.get_logger()
+
+BATCH = 500
+_RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0)
+_TIMES = {"initiated_at", "ringing_at", "answered_at", "ended_at", "occurred_at"}
+
+
+@dataclass(slots=True)
+class Change:
+    """What one event did to one call; all parts are optional and written together.
+
+    `insert`: the columns of a new call (inbound). `update`: columns that changed. `timeline`:
+    (key, time, type, data) lines. `events`: (type, data) domain events, keyed by call and type.
+    `recording`: columns of a recording that began, or `{"path", "status"}` of one that ended.
+    """
+
+    call_id: UUID
+    initiated_at: datetime
+    tenant_id: int
+    insert: dict[str, Any] | None = None
+    update: dict[str, Any] = field(default_factory=dict)
+    timeline: list[tuple[str, datetime, str, dict[str, Any]]] = field(default_factory=list)
+    events: list[tuple[str, datetime, dict[str, Any]]] = field(default_factory=list)
+    recording: dict[str, Any] | None = None
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def from_json(cls, line: str) -> "Change":
+        raw = json.loads(line)
+        raw["call_id"] = UUID(raw["call_id"])
+        raw["initiated_at"] = datetime.fromisoformat(raw["initiated_at"])
+        for part in ("insert", "update"):
+            columns = raw[part] or {}
+            for name in _TIMES & columns.keys():
+                columns[name] = columns[name] and datetime.fromisoformat(columns[name])
+        raw["timeline"] = [
+            (key, datetime.fromisoformat(at), type, data) for key, at, type, data in raw["timeline"]
+        ]
+        raw["events"] = [
+            (type, datetime.fromisoformat(at), data) for type, at, data in raw["events"]
+        ]
+        return cls(**raw)
+
+
+class Journal:
+    """The engine's one writer of calls. `record` returns at once; `start` begins the writing."""
+
+    def __init__(self, spool: Path) -> None:
+        self._spool = spool
+        self._queue: list[tuple[Change, Callable[[], None] | None]] = []
+        self._spooled = 0  # how many changes at the head of the queue are in the spool file
+        self._work = Signal()
+        self._idle = Signal()
+        self._idle.set()
+        self._greenlet: gevent.Greenlet | None = None
+
+    def start(self) -> None:
+        """Take up what an earlier engine left in the spool, then write as changes come."""
+        if self._spool.exists():
+            lines = self._spool.read_text().splitlines()
+            self._queue = [(change, None) for change in _readable(lines)] + self._queue
+            self._spooled = len(self._queue)
+            self._work.set()
+            log.info("journal.spool_taken_up", changes=self._spooled)
+        self._greenlet = gevent.spawn(self._run)
+
+    def record(self, change: Change, written: Callable[[], None] | None = None) -> None:
+        """Queue a change; `written` is called once it is safe (committed or on disk)."""
+        self._queue.append((change, written))
+        self._idle.clear()
+        self._work.set()
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until everything queued is written; False if it was not in `timeout` seconds."""
+        return bool(self._idle.wait(timeout))
+
+    @property
+    def backlog(self) -> int:
+        """Changes that wait to be written."""
+        return len(self._queue)
+
+    def _run(self) -> None:
+        failures = 0
+        while True:
+            self._work.wait()
+            batch = self._queue[:BATCH]
+            if not batch:
+                self._work.clear()
+                self._idle.set()
+                continue
+            try:
+                with transaction() as session:
+                    write(session, [change for change, _ in batch])
+            except (OperationalError, PoolTimeout) as error:
+                self._keep_on_disk()
+                delay = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
+                failures += 1
+                log.warning("journal.database_away", error=str(error)[:200], backlog=self.backlog)
+                gevent.sleep(delay)
+                continue
+            except DBAPIError:
+                self._write_one_by_one(batch)
+            failures = 0
+            self._done(batch)
+
+    def _write_one_by_one(self, batch: list[tuple[Change, Callable[[], None] | None]]) -> None:
+        """A batch that PostgreSQL refuses holds a faulty change: it alone is set aside."""
+        for change, _ in batch:
+            try:
+                with transaction() as session:
+                    write(session, [change])
+            except DBAPIError:
+                rejected = self._spool.with_suffix(".rejected")
+                with rejected.open("a") as file:
+                    file.write(change.to_json() + "\n")
+                log.exception("journal.change_refused", call_id=change.call_id, kept=str(rejected))
+
+    def _done(self, batch: list[tuple[Change, Callable[[], None] | None]]) -> None:
+        del self._queue[: len(batch)]
+        if self._spooled:
+            self._spooled = max(0, self._spooled - len(batch))
+            if self._spooled == 0:
+                self._spool.unlink(missing_ok=True)
+        for _, written in batch:
+            if written is not None:
+                written()
+
+    def _keep_on_disk(self) -> None:
+        fresh = self._queue[self._spooled :]
+        if not fresh:
+            return
+        self._spool.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._spool.open("a") as file:
+                file.writelines(change.to_json() + "\n" for change, _ in fresh)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:  # a full disk: memory still holds everything
+            log.error("journal.spool_failed", error=str(error), backlog=self.backlog)
+            return
+        self._spooled = len(self._queue)
+
+
+def _readable(lines: Iterable[str]) -> Iterable[Change]:
+    for line in lines:
+        try:
+            yield Change.from_json(line)
+        except (ValueError, KeyError, TypeError):  # the line that a crash cut off
+            log.warning("journal.spool_line_unreadable", line=line[:200])
+
+
+def write(session: Session, changes: list[Change]) -> None:
+    """Write changes in order, few statements whatever their number. Idempotent."""
+    inserts = [change.insert for change in changes if change.insert is not None]
+    if inserts:
+        session.execute(insert(Call).on_conflict_do_nothing(), inserts)
+    for columns, rows in _updates(changes).items():
+        session.connection().execute(_update_statement(columns), rows)
+    timeline = [
+        {"call_id": change.call_id, "key": key, "occurred_at": at, "type": type, "data": data}
+        for change in changes
+        for key, at, type, data in change.timeline
+    ]
+    if timeline:
+        session.execute(insert(CallEvent).on_conflict_do_nothing(), timeline)
+    for change in changes:
+        if change.recording is not None:
+            _write_recording(session, change.recording)
+    publish_many(
+        session,
+        [
+            {
+                "key": f"{change.call_id.hex}:{type}:{data.get('key', '')}",
+                "tenant_id": change.tenant_id,
+                "type": type,
+                "data": data,
+                "occurred_at": at,
+            }
+            for change in changes
+            for type, at, data in change.events
+        ],
+    )
+
+
+def _updates(changes: list[Change]) -> dict[tuple[str, ...], list[dict[str, Any]]]:
+    """Merge each call's updates; group them by the columns that they set."""
+    merged: dict[UUID, tuple[Change, dict[str, Any]]] = {}
+    for change in changes:
+        if change.update:
+            merged.setdefault(change.call_id, (change, {}))[1].update(change.update)
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for change, columns in merged.values():
+        row = {f"set_{name}": value for name, value in columns.items()}
+        row |= {"call": change.call_id, "at": change.initiated_at}
+        groups.setdefault(tuple(sorted(columns)), []).append(row)
+    return groups
+
+
+def _update_statement(columns: tuple[str, ...]) -> Any:
+    # The first end of a call stands: what comes later from a replay or a second report is stale.
+    table = cast(Table, Call.__table__)
+    return (
+        update(table)
+        .where(table.c.id == bindparam("call"), table.c.initiated_at == bindparam("at"))
+        .where(table.c.status.not_in([status.value for status in ENDED]))
+        .values({name: bindparam(f"set_{name}") for name in columns})
+    )
+
+
+def _write_recording(session: Session, columns: dict[str, Any]) -> None:
+    statement = insert(Recording).values(status=RecordingStatus.RECORDING, **columns)
+    session.execute(statement.on_conflict_do_nothing(index_elements=["path"]))
+
+
+def unfinished_calls(session: Session, node: str) -> list[Call]:
+    """Calls that, by their rows, live on a node."""
+    statement = select(Call).where(Call.node == node, Call.status.not_in(list(ENDED)))
+    return list(session.scalars(statement))

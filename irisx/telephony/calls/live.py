@@ -1,0 +1,253 @@
+"""A call while it lives: its state, what each event of the switch does to it, what is recorded."""
+
+import math
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from irisx.kernel.clock import from_epoch_us, isoformat, now
+from irisx.kernel.ids import call_sid
+from irisx.telephony.calls.ended import Ended, hangup_side
+from irisx.telephony.calls.journal import Change, Journal
+from irisx.telephony.calls.models import Call
+from irisx.telephony.calls.states import (
+    ENDED,
+    TRANSITIONS,
+    CallStatus,
+    Direction,
+    final_status,
+)
+from irisx.telephony.esl.wire import Event
+
+log = structlog.get_logger()
+
+_DOMAIN_EVENTS = {
+    CallStatus.INITIATED: "call.initiated",
+    CallStatus.RINGING: "call.ringing",
+    CallStatus.IN_PROGRESS: "call.answered",
+    CallStatus.COMPLETED: "call.completed",
+}
+
+
+def domain_event(status: CallStatus) -> str:
+    """The webhook event of a status; every end without an answer is `call.failed`."""
+    return _DOMAIN_EVENTS.get(status, "call.failed")
+
+
+@dataclass(slots=True)
+class LiveCall:
+    """One customer leg and what it is doing.
+
+    `partner`: channel bridged with it; `consult`: third leg of an attended transfer. `placing`:
+    an outbound attempt is under way, whose failure another carrier may mend. `canceled`: our side
+    asked for the end.
+    """
+
+    id: UUID
+    tenant_id: int
+    direction: Direction
+    initiated_at: datetime
+    from_number: str
+    to_number: str
+    journal: Journal
+    status: CallStatus = CallStatus.INITIATED
+    sandbox: bool = False
+    record: bool = False
+    metadata: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    carrier_id: int | None = None
+    ringing_at: datetime | None = None
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    partner: str | None = None
+    consult: str | None = None
+    placing: bool = False
+    canceled: bool = False
+    attempt_end: Ended | None = None
+    recording_path: str | None = None
+    recordings: int = 0
+
+    @classmethod
+    def of_row(cls, row: Call, journal: Journal) -> "LiveCall":
+        return cls(
+            id=row.id,
+            tenant_id=row.tenant_id,
+            direction=row.direction,
+            initiated_at=row.initiated_at,
+            from_number=row.from_number,
+            to_number=row.to_number,
+            journal=journal,
+            status=row.status,
+            sandbox=row.sandbox,
+            record=row.record,
+            metadata=row.metadata_,
+            options=row.options,
+            carrier_id=row.carrier_id,
+            ringing_at=row.ringing_at,
+            answered_at=row.answered_at,
+        )
+
+    @property
+    def uuid(self) -> str:
+        """The customer leg's channel, as FreeSWITCH writes it."""
+        return str(self.id)
+
+    @property
+    def sid(self) -> str:
+        return call_sid(self.id)
+
+    @property
+    def over(self) -> bool:
+        return self.status in ENDED
+
+    def view(self) -> dict[str, Any]:
+        """The `data` of the call's webhooks and server-sent events."""
+        times = {
+            "initiated_at": self.initiated_at,
+            "ringing_at": self.ringing_at,
+            "answered_at": self.answered_at,
+            "ended_at": self.ended_at,
+        }
+        return {
+            "sid": self.sid,
+            "status": self.status.value,
+            "direction": self.direction.value,
+            "from": self.from_number,
+            "to": self.to_number,
+            "metadata": self.metadata,
+            "sandbox": self.sandbox,
+            **{name: at and isoformat(at) for name, at in times.items()},
+        }
+
+    # -- transitions ----------------------------------------------------------------------------
+
+    def ring(self, at: datetime, key: str) -> None:
+        """The far end rings (180, 183)."""
+        if self._advance(CallStatus.RINGING):
+            self.ringing_at = at
+            self._write(key, at, ringing_at=at)
+
+    def answer(self, at: datetime, key: str) -> bool:
+        """The customer leg is answered; False if that was known."""
+        if not self._advance(CallStatus.IN_PROGRESS):
+            return False
+        self.answered_at = at
+        self._write(key, at, answered_at=at)
+        return True
+
+    def finish(self, end: Ended) -> bool:
+        """The call is over, as the switch says; False if that was known."""
+        if end.answered_at is not None and self.answered_at is None:
+            self.answer(end.answered_at, "answered")
+        answered = self.answered_at is not None
+        if not self._advance(final_status(end.cause, answered=answered, canceled=self.canceled)):
+            return False
+        self.ended_at = end.ended_at
+        duration_ms = end.duration_ms if answered else 0
+        extra = {
+            "duration": round((duration_ms or 0) / 1000),
+            "bill_seconds": math.ceil((duration_ms or 0) / 1000),
+            "reason": end.cause,
+        }
+        self._write(
+            "ended",
+            end.ended_at,
+            extra,
+            ended_at=end.ended_at,
+            duration_ms=duration_ms,
+            bill_seconds=extra["bill_seconds"],
+            reason=end.cause,
+            sip_status=end.sip_status,
+            hangup_by=end.hangup_by,
+        )
+        return True
+
+    def fail(self, reason: str) -> bool:
+        """Over without the switch having said so: refused by us, or lost with its node."""
+        return self.finish(unseen_end(self, reason))
+
+    def note(self, key: str, at: datetime, type: str, data: dict[str, Any] | None = None) -> None:
+        """A line of the timeline that changes no state."""
+        self.journal.record(self._change(timeline=[(key, at, type, data or {})]))
+
+    def change(self, **columns: Any) -> None:
+        """Columns of the row that changed beside its state."""
+        self.journal.record(self._change(update=columns))
+
+    def announce(self, insert: dict[str, Any]) -> Change:
+        """The change that creates an inbound call's row; for `journal.record`."""
+        return self._change(
+            insert=insert,
+            timeline=[("initiated", self.initiated_at, "call.initiated", {})],
+            events=[("call.initiated", self.initiated_at, self.view())],
+        )
+
+    def _advance(self, status: CallStatus) -> bool:
+        if status not in TRANSITIONS[self.status]:
+            return False
+        self.status = status
+        return True
+
+    def _write(
+        self, key: str, at: datetime, extra: dict[str, Any] | None = None, **columns: Any
+    ) -> None:
+        type = domain_event(self.status)
+        self.journal.record(
+            self._change(
+                update={"status": self.status.value, **columns},
+                timeline=[(key, at, type, extra or {})],
+                events=[(type, at, self.view() | (extra or {}))],
+            )
+        )
+
+    def _change(self, **parts: Any) -> Change:
+        return Change(self.id, self.initiated_at, self.tenant_id, **parts)
+
+
+def event_key(event: Event) -> str:
+    """The same for the same event of the same run of the switch."""
+    return f"{event.get('Core-UUID', '')[:8]}:{event.sequence}"
+
+
+def channel_time(event: Event, name: str) -> datetime | None:
+    """A `Caller-Channel-<name>-Time` header (µs; 0: not yet)."""
+    value = event.get(f"Caller-Channel-{name}-Time", "0")
+    return from_epoch_us(value) if value.isdigit() else None
+
+
+def end_of(event: Event) -> Ended:
+    """The end that a CHANNEL_HANGUP_COMPLETE tells of."""
+    sip_status = event.variable("sip_term_status") or ""
+    return Ended(
+        uuid=UUID(event["Unique-ID"]),
+        cause=event.get("Hangup-Cause", "NORMAL_UNSPECIFIED"),
+        progress_at=channel_time(event, "Progress") or channel_time(event, "Progress-Media"),
+        answered_at=channel_time(event, "Answered"),
+        ended_at=channel_time(event, "Hangup") or event.timestamp,
+        sip_status=int(sip_status) if sip_status.isdigit() else None,
+        hangup_by=hangup_side(event.variable("sip_hangup_disposition")),
+        call_id=None,
+        tenant_id=None,
+        direction=None,
+        initiated_at=None,
+    )
+
+
+def unseen_end(call: LiveCall, reason: str) -> Ended:
+    """An end at the present time, for a call that no switch tells of."""
+    return Ended(
+        uuid=call.id,
+        cause=reason,
+        progress_at=None,
+        answered_at=call.answered_at,
+        ended_at=now(),
+        sip_status=None,
+        hangup_by="irisx",
+        call_id=call.id,
+        tenant_id=call.tenant_id,
+        direction=call.direction,
+        initiated_at=call.initiated_at,
+    )
