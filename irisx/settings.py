@@ -63,6 +63,11 @@ class Settings(BaseSettings):
     )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_json: bool = Field(default=True, description="Logs as JSON lines; false: for people.")
+    log_dir: Path | None = Field(
+        default=None,
+        description="Directory for log files, one a part, rotated; warnings go to standard error "
+        "too. Default: standard output; under `irisx up`: home/log.",
+    )
     recordings_url: str | None = Field(
         default=None,
         description="Where recordings are kept: s3://bucket/prefix?endpoint=…, or nothing for "
