@@ -171,7 +171,7 @@ def upgrade() -> None:
     sa.Column('dialed_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('released', sa.Boolean(), nullable=False),
     sa.ForeignKeyConstraint(['carrier_id'], ['carriers.id'], name=op.f('fk_carrier_legs_carrier_id_carriers'), ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('leg_id', name=op.f('pk_carrier_legs'))
+    sa.PrimaryKeyConstraint('leg_id', 'carrier_id', name=op.f('pk_carrier_legs'))
     )
     op.create_index('ix_carrier_legs_carrier', 'carrier_legs', ['carrier_id', 'dialed_at'], unique=False)
     op.create_table('phone_numbers',

@@ -93,7 +93,9 @@ class CarrierLeg(Base):
     __tablename__ = "carrier_legs"
 
     leg_id: Mapped[UUID] = mapped_column(primary_key=True)
-    carrier_id: Mapped[int] = mapped_column(ForeignKey("carriers.id", ondelete="CASCADE"))
+    carrier_id: Mapped[int] = mapped_column(
+        ForeignKey("carriers.id", ondelete="CASCADE"), primary_key=True
+    )
     call_id: Mapped[UUID]
     dialed_at: Mapped[datetime]
     released: Mapped[bool] = mapped_column(default=False)

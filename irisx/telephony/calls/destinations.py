@@ -1,0 +1,174 @@
+"""Destinations: what a call can be connected with, from a client's words to what is dialled."""
+
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import gevent
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, WithJsonSchema
+from pydantic import ValidationError as PydanticError
+from sqlalchemy import select
+
+from irisx.kernel import http
+from irisx.kernel.db import transaction
+from irisx.kernel.errors import Forbidden, invalid
+from irisx.kernel.ids import row_key
+from irisx.telephony.calls.barring import check_destination
+from irisx.tenancy.models import Carrier, DestinationType, SipAccount, Tenant
+from irisx.tenancy.settings import TenantSettings
+
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}\Z")
+_SHORT = re.compile(r"\+?[0-9]{2,6}\Z")
+_SIP_URI = re.compile(
+    r"(?:sip:)?[A-Za-z0-9+*#._\-]{1,64}@(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.\-]{0,251}[A-Za-z0-9])?)"
+    r"(?::(?P<port>[0-9]{1,5}))?(?:;transport=(?:udp|tcp|tls))?\Z"
+)
+_SIP_PORT = 5060
+_RESOLVE_SECONDS = 2.0
+
+
+def _e164(text: str) -> str:
+    if _SHORT.match(text):
+        raise ValueError(
+            "emergency and other short numbers can't be called, only E.164 such as +15555550100"
+        )
+    if not _E164.match(text):
+        raise ValueError("not E.164: '+', then 7 to 15 digits, the first of them not 0")
+    return text
+
+
+def _sip_uri(text: str) -> str:
+    match = _SIP_URI.match(text)
+    if match is None or not 0 < int(match["port"] or _SIP_PORT) < 65_536:
+        raise ValueError("not a SIP address: user@host[:port][;transport=udp|tcp|tls]")
+    return text.removeprefix("sip:")
+
+
+#: A telephone number by its form; whether it is in service the carrier says.
+Number = Annotated[
+    str,
+    AfterValidator(_e164),
+    WithJsonSchema(
+        {"type": "string", "pattern": "^\\+[1-9][0-9]{6,14}$", "examples": ["+15555559999"]}
+    ),
+]
+
+
+class _Destination(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NumberDestination(_Destination):
+    """A telephone number, by way of a carrier."""
+
+    type: Literal["number"]
+    to: Number
+
+
+class SipDestination(_Destination):
+    """A SIP address on the public internet."""
+
+    type: Literal["sip"]
+    to: Annotated[str, Field(max_length=320), AfterValidator(_sip_uri)]
+
+
+class AgentDestination(_Destination):
+    """The phone of a person of the tenant, by the id of the SIP account."""
+
+    type: Literal["agent"]
+    id: str = Field(pattern=r"^sip_[0-9]{1,19}$", examples=["sip_3"])
+
+
+Destination = Annotated[
+    NumberDestination | SipDestination | AgentDestination, Field(discriminator="type")
+]
+_DESTINATION: TypeAdapter[Destination] = TypeAdapter(Destination)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the engine dials. `address`: an E.164 number, `user@host[:port][;transport=…]`, or the
+    user name with which an agent's phone registers."""
+
+    type: DestinationType
+    address: str
+
+
+def parse(raw: Mapping[str, Any], field: str = "destination") -> Destination:
+    """A destination dict that can be dialled; ValidationError if it is none."""
+    try:
+        return _DESTINATION.validate_python(dict(raw))
+    except PydanticError as error:
+        raise invalid(field, error.errors()[0]["msg"]) from None
+
+
+def from_text(text: str, field: str) -> Destination:
+    """A destination in one word: `+15555559999`, `sip:user@host` or `sip_3`."""
+    if text.startswith("sip_"):
+        return parse({"type": "agent", "id": text}, field)
+    if "@" in text:
+        return parse({"type": "sip", "to": text}, field)
+    return parse({"type": "number", "to": text}, field)
+
+
+def resolve(destination: Destination, tenant_id: int, field: str = "destination") -> Target:
+    """What to dial, if the tenant may reach it.
+
+    Ask again at each dialling: settings, accounts and the addresses of names change. Raises
+    Forbidden (DESTINATION_NOT_ALLOWED), or ValidationError about `field`. May look up a name, so
+    no database session may be open.
+    """
+    match destination:
+        case NumberDestination(to=number):
+            with transaction() as session:
+                tenant = session.get_one(Tenant, tenant_id)
+            check_destination(number, TenantSettings.model_validate(tenant.settings))
+            return Target(DestinationType.NUMBER, number)
+        case SipDestination(to=uri):
+            _check_sip_host(uri, field)
+            return Target(DestinationType.SIP, uri)
+        case AgentDestination(id=account_id):
+            with transaction() as session:
+                account = session.scalar(
+                    select(SipAccount).where(
+                        SipAccount.tenant_id == tenant_id,
+                        SipAccount.id == row_key("sip", account_id),
+                    )
+                )
+            if account is None:
+                raise invalid(field, f"there is no agent {account_id}")
+            return Target(DestinationType.AGENT, account.username)
+
+
+def _check_sip_host(uri: str, field: str) -> None:
+    """Refuse private addresses, and carriers': those let us in by our address, and bill for it."""
+    match = _SIP_URI.match(uri)
+    if match is None:
+        raise invalid(field, "not a SIP address")
+    host, port = match["host"].lower(), int(match["port"] or _SIP_PORT)
+    if host in http.allowed_hosts():
+        return
+    with transaction() as session:
+        carriers = session.scalars(select(Carrier.host)).all()
+    try:
+        with gevent.Timeout(_RESOLVE_SECONDS, http.TimedOut("the look-up of names took too long")):
+            addresses = {sockaddr[0] for _, sockaddr in http.resolve(host, port)}
+            taken = any(addresses & _addresses(carrier) for carrier in carriers)
+    except http.HttpFailure as failure:
+        raise invalid(field, str(failure)) from failure
+    if taken:
+        raise Forbidden(
+            f"{host} is a carrier's; numbers are reached by the destination type 'number'.",
+            code="DESTINATION_NOT_ALLOWED",
+            details=[{"field": field, "message": f"{host} is a carrier's"}],
+        )
+
+
+def _addresses(host: str) -> set[str]:
+    try:
+        found = socket.getaddrinfo(host, _SIP_PORT, type=socket.SOCK_DGRAM)
+    except OSError:  # a carrier whose name does not resolve can't be reached by it either
+        return set()
+    return {str(sockaddr[0]) for *_, sockaddr in found}

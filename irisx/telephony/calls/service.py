@@ -1,0 +1,167 @@
+"""What the API does with calls: start one, end one, find them, pass commands to their engine."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from irisx.kernel.db import transaction
+from irisx.kernel.errors import Conflict, NotFound, Unavailable, invalid
+from irisx.kernel.ids import call_sid, call_uuid
+from irisx.telephony import bus
+from irisx.telephony.calls import capacity, destinations
+from irisx.telephony.calls.barring import check_destination
+from irisx.telephony.calls.journal import Change, Journal, write
+from irisx.telephony.calls.live import LiveCall
+from irisx.telephony.calls.models import Call
+from irisx.telephony.calls.requests import CallRequest
+from irisx.telephony.calls.states import ENDED, CallStatus, Direction
+from irisx.tenancy.access import Caller
+from irisx.tenancy.models import PhoneNumber
+from irisx.tenancy.settings import TenantSettings
+
+_CANCELED = "MANAGER_REQUEST"
+
+
+class _InTransaction(Journal):
+    """A journal for the API: what happens to a call is written in the caller's transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def record(self, change: Change, written: Callable[[], None] | None = None) -> None:
+        write(self._session, [change])
+
+
+def create_call(caller: Caller, request: CallRequest) -> Call:
+    """Store an outbound call and its `call.initiated` in one transaction; an engine places it.
+
+    Raises ValidationError about `from`, Forbidden (DESTINATION_NOT_ALLOWED), TooManyRequests
+    (CALLS_PER_SECOND_EXCEEDED, CONCURRENT_CALLS_EXCEEDED) or Unavailable (AMD_UNAVAILABLE).
+    """
+    if request.amd_enabled:
+        raise Unavailable(
+            "Answering machine detection is not part of this version of IRISX; "
+            "place the call without amd_enabled.",
+            code="AMD_UNAVAILABLE",
+        )
+    if request.on_answer is not None:
+        destinations.resolve(request.on_answer, caller.tenant_id, "on_answer")
+    with transaction() as session:
+        tenant = capacity.lock_tenant(session, caller.tenant_id)
+        settings = TenantSettings.model_validate(tenant.settings)
+        from_number = _caller_id(session, tenant.id, settings, request.from_)
+        check_destination(request.to, settings)
+        capacity.check_tenant(session, tenant.id, settings, sandbox=caller.test)
+        call = _insert(session, caller, request, settings, from_number)
+    bus.wake_dialer()
+    return call
+
+
+def _caller_id(
+    session: Session, tenant_id: int, settings: TenantSettings, wanted: str | None
+) -> str:
+    """The caller id: what was asked for, the tenant's default, or its first number."""
+    numbers = session.scalars(
+        select(PhoneNumber.number)
+        .where(PhoneNumber.tenant_id == tenant_id)
+        .order_by(PhoneNumber.id)
+    ).all()
+    if not numbers:
+        raise invalid("from", "the tenant has no phone number to call from; add one first")
+    if wanted is not None:
+        if wanted not in numbers:
+            raise invalid("from", f"{wanted} is not a phone number of yours")
+        return wanted
+    default = settings.default_caller_id
+    return default if default is not None and default in numbers else numbers[0]
+
+
+def _insert(
+    session: Session,
+    caller: Caller,
+    request: CallRequest,
+    settings: TenantSettings,
+    from_number: str,
+) -> Call:
+    options: dict[str, Any] = {"ring_timeout_s": request.timeout or settings.ring_timeout_seconds}
+    if request.on_answer is not None:
+        options["on_answer"] = request.on_answer.model_dump()
+    columns: dict[str, Any] = {
+        "id": uuid4(),
+        # The database's clock, since calls per second are counted by it.
+        "initiated_at": session.scalar(select(func.clock_timestamp())),
+        "tenant_id": caller.tenant_id,
+        "direction": Direction.OUTBOUND,
+        "status": CallStatus.INITIATED,
+        "from_number": from_number,
+        "to_number": request.to,
+        "caller_name": request.caller_name,
+        "record": settings.record_calls if request.record is None else request.record,
+        "sandbox": caller.test,
+        "metadata_": request.metadata,
+        "options": options,
+    }
+    call = Call(**columns)
+    journal = _InTransaction(session)
+    journal.record(LiveCall.of_row(call, journal).announce(columns))
+    return call
+
+
+def get_call(tenant_id: int, sid: str) -> Call:
+    """A call of the tenant; NotFound if it has none with this sid."""
+    call_id = call_uuid(sid)
+    with transaction() as session:
+        return _owned(session, tenant_id, call_id)
+
+
+def _owned(session: Session, tenant_id: int, call_id: UUID, *, lock: bool = False) -> Call:
+    query = select(Call).where(Call.id == call_id, Call.tenant_id == tenant_id)
+    call = session.scalar(query.with_for_update() if lock else query)
+    if call is None:
+        raise NotFound(f"There is no call with the sid {call_sid(call_id)}.")
+    return call
+
+
+def command(
+    tenant_id: int, sid: str, verb: str, args: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Have the engine carry out `verb` on an answered call; its answer.
+
+    Raises NotFound, Conflict (CALL_NOT_ACTIVE) and what `bus.request` and the engine raise.
+    """
+    call = get_call(tenant_id, sid)
+    if call.status is not CallStatus.IN_PROGRESS:
+        raise _not_active(call, "in-progress")
+    return bus.request(call, verb, args)
+
+
+def end_call(tenant_id: int, sid: str) -> Call:
+    """End a call; the row as it is then.
+
+    One that no engine has taken yet ends here and is never dialled: the lock keeps it from being
+    taken meanwhile.
+    """
+    call_id = call_uuid(sid)
+    with transaction() as session:
+        call = _owned(session, tenant_id, call_id, lock=True)
+        if call.status in ENDED:
+            raise _not_active(call, "initiated, ringing or in-progress")
+        if call.node is None:
+            live = LiveCall.of_row(call, _InTransaction(session))
+            live.canceled = True
+            live.fail(_CANCELED)
+            session.refresh(call)
+            return call
+    bus.request(call, "end")
+    return get_call(tenant_id, sid)
+
+
+def _not_active(call: Call, needed: str) -> Conflict:
+    return Conflict(
+        f"The call is {call.status.value}; this needs one that is {needed}.",
+        code="CALL_NOT_ACTIVE",
+        details=[{"field": "status", "message": call.status.value}],
+    )
