@@ -36,9 +36,7 @@ _MAX_WAKES = 100
 _BLOCK_SECONDS = 1
 _REPLY_SECONDS = 30
 _AWAY_SECONDS = 0.5
-_KINDS: dict[HTTPStatus, type[IrisxError]] = {
-    kind.status: kind for kind in [IrisxError, *IrisxError.__subclasses__()]
-}
+_KINDS = {kind.status: kind for kind in IrisxError.__subclasses__()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +162,7 @@ def _carry_out(text: bytes, handler: Callable[[Command], dict[str, Any]]) -> Non
 
 def _revive(error: dict[str, Any]) -> IrisxError:
     """The error as the engine raised it."""
-    kind = _KINDS[HTTPStatus(error["status"])]
+    kind = _KINDS.get(HTTPStatus(error["status"]), IrisxError)
     return kind(error["message"], code=error["code"], details=error["details"])
 
 
