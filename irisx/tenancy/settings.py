@@ -36,3 +36,6 @@ class TenantSettings(BaseModel):
     max_cost_per_minute: float | None = Field(
         None, ge=0, description="Carriers dearer than this are not used; null: no limit."
     )
+    max_rate_limit: int = Field(
+        1000, ge=1, le=1_000_000, description="Highest `rate_limit` a tenant may give its keys."
+    )

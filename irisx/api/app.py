@@ -1,0 +1,144 @@
+"""The Flask application: every router, request ids, and the one shape of errors."""
+
+import time
+from collections.abc import Sequence
+from http import HTTPStatus
+
+import structlog
+from flask import Flask, Response, g, json, request
+from flask_openapi import Info, OpenAPI, SecurityScheme
+from prometheus_client import Histogram
+from redis import RedisError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+from irisx import __version__
+from irisx.api.auth import request_id
+from irisx.api.http import Router, rate_headers
+from irisx.api.schemas import ErrorBody
+from irisx.api.v1 import api_keys
+from irisx.kernel.errors import IrisxError, Unavailable
+
+log = structlog.get_logger(__name__)
+
+MAX_BODY_BYTES = 1024 * 1024
+
+ROUTERS: Sequence[Router] = (api_keys.router,)
+
+_SECURITY = {
+    "ApiKey": SecurityScheme(**{"type": "apiKey", "in": "header", "name": "X-API-Key"}),
+    "Bearer": SecurityScheme(type="http", scheme="bearer", bearerFormat="JWT"),
+    "Admin": SecurityScheme(type="http", scheme="bearer"),
+}
+
+_seconds = Histogram("irisx_http_request_seconds", "Time to answer.", ["method", "route", "status"])
+
+
+def create_app() -> Flask:
+    """The application with all its operations; the document is at /openapi.json."""
+    app = OpenAPI(
+        "irisx",
+        info=Info(title="IRISX", version=__version__),
+        security_schemes=_SECURITY,
+        validation_error_status=400,
+        validation_error_model=ErrorBody,
+        doc_ui=False,
+        static_folder=None,
+    )
+    app.openapi_version = "3.1.0"  # 3.2, flask-openapi's default, is not understood widely yet
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.url_map.redirect_defaults = False
+    app.url_map.strict_slashes = False
+    for router in ROUTERS:
+        app.register_api(router.blueprint)
+    app.before_request(_begin)
+    app.after_request(_finish)
+    for kind, handler in _HANDLERS:
+        app.register_error_handler(kind, handler)
+    return app
+
+
+def _begin() -> None:
+    g.started = time.perf_counter()
+    g.request_id = request_id(request)
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+
+def _finish(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.request_id
+    if usage := g.get("rate_usage"):
+        response.headers.update(rate_headers(usage))
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    elapsed = time.perf_counter() - g.started
+    # The rule, not the path: a metric's labels must not grow with what strangers ask for.
+    route = request.url_rule.rule if request.url_rule else "none"
+    _seconds.labels(request.method, route, response.status_code).observe(elapsed)
+    log.info(
+        "request",
+        method=request.method,
+        route=route,
+        status=response.status_code,
+        ms=round(elapsed * 1000, 1),
+    )
+    return response
+
+
+# --- errors -----------------------------------------------------------------------------------
+
+
+def _irisx_error(error: IrisxError) -> Response:
+    response = Response(json.dumps(error.body()), error.status.value, mimetype="application/json")
+    response.headers.update(error.headers)
+    return response
+
+
+def _http_error(error: HTTPException) -> Response:
+    """Werkzeug's own: unknown path, method not allowed, too large, …, in our shape."""
+    status = HTTPStatus(error.code or 500)
+    body = {
+        "error": status.phrase,
+        "message": error.description or status.description,
+        "code": status.name,
+        "details": [],
+    }
+    response = Response(json.dumps(body), status.value, mimetype="application/json")
+    for name, value in error.get_headers(request.environ):
+        if name.lower() != "content-type":
+            response.headers[name] = value
+    return response
+
+
+def _database_away(error: Exception) -> Response:
+    log.error("the database did not answer", error=str(error))
+    return _irisx_error(
+        Unavailable("The database does not answer. Try again.", headers={"Retry-After": "5"})
+    )
+
+
+def _redis_away(error: Exception) -> Response:
+    log.error("redis did not answer", error=str(error))
+    return _irisx_error(
+        Unavailable("Redis does not answer. Try again.", headers={"Retry-After": "5"})
+    )
+
+
+def _unexpected(error: Exception) -> Response:
+    """A defect of ours: logged whole, told to the client without any of it."""
+    log.exception("unexpected error", exc_info=error)
+    return _irisx_error(
+        IrisxError("Something went wrong here. The request id finds it in the log.")
+    )
+
+
+_HANDLERS = (
+    (IrisxError, _irisx_error),
+    (HTTPException, _http_error),
+    (OperationalError, _database_away),
+    (InterfaceError, _database_away),
+    (PoolTimeout, _database_away),
+    (RedisError, _redis_away),
+    (Exception, _unexpected),
+)
