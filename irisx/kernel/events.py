@@ -8,11 +8,16 @@ One row is the outbox entry of webhooks (the worker fans it out to deliveries), 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Identity, Index, func, text
+from sqlalchemy import BigInteger, Identity, Index, event, func, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from irisx.kernel.db import Base
+from irisx.kernel.jobs import wake
+
+#: What `jobs.wake` is told after a commit with events; its detail is the tenant's id.
+TOPIC = "events"
+_TENANTS = "irisx_event_tenants"
 
 
 class DomainEvent(Base):
@@ -65,3 +70,10 @@ def publish_many(session: Session, rows: list[dict[str, Any]]) -> None:
     """Store several events (dicts with publish's fields) in one statement."""
     if rows:
         session.execute(insert(DomainEvent).on_conflict_do_nothing(index_elements=["key"]), rows)
+        session.info.setdefault(_TENANTS, set()).update(row["tenant_id"] for row in rows)
+
+
+@event.listens_for(Session, "after_commit")
+def _announce(session: Session) -> None:
+    for tenant_id in session.info.pop(_TENANTS, ()):
+        wake(TOPIC, str(tenant_id))

@@ -2,6 +2,8 @@
 
 #: What a subscription writes to receive all of them, present and future.
 ALL = "*"
+TEST = "webhook.test"
+DISABLED = "webhook.disabled"
 
 #: Name -> when it happens. The first fifteen are the specification's.
 EVENTS: dict[str, str] = {
@@ -23,6 +25,6 @@ EVENTS: dict[str, str] = {
     "call.failed": "Call ended without an answer: failed, busy, no-answer or canceled",
     "call.recording.completed": "Recording of a call is stored and can be downloaded",
     "call.recording.failed": "Recording of a call could not be stored",
-    "webhook.disabled": "Webhook switched off after 410 Gone or days of failures",
-    "webhook.test": "Test event, sent by POST /v1/webhooks/{id}/test",
+    DISABLED: "Webhook switched off after 410 Gone or days of failures",
+    TEST: "Test event, sent by POST /v1/webhooks/{id}/test",
 }

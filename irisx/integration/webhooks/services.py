@@ -1,0 +1,357 @@
+"""What a tenant does with its webhooks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.orm import Session
+
+from irisx.integration.webhooks.attempts import Claim
+from irisx.integration.webhooks.catalogue import ALL, DISABLED, EVENTS, TEST
+from irisx.integration.webhooks.models import (
+    DeliveryStatus,
+    DisabledReason,
+    Webhook,
+    WebhookAttempt,
+    WebhookDelivery,
+)
+from irisx.integration.webhooks.signing import new_secret
+from irisx.kernel import clock, crypto, events, http
+from irisx.kernel.db import transaction
+from irisx.kernel.errors import Conflict, NotFound, invalid
+from irisx.kernel.events import DomainEvent
+from irisx.kernel.ids import public_id, token
+from irisx.kernel.jobs import wake
+
+#: How long a replaced secret still signs beside the new one.
+ROTATION = timedelta(hours=24)
+MAX_WEBHOOKS = 100
+MAX_REPLAYED = 10_000
+_SECRET_LENGTH = range(8, 257)
+
+
+def list_webhooks(tenant_id: int) -> Sequence[Webhook]:
+    """All webhooks of a tenant (at most MAX_WEBHOOKS), oldest first."""
+    with transaction() as session:
+        found = select(Webhook).where(Webhook.tenant_id == tenant_id).order_by(Webhook.id)
+        return session.scalars(found).all()
+
+
+def get_webhook(tenant_id: int, webhook_id: int) -> Webhook:
+    with transaction() as session:
+        return _get(session, tenant_id, webhook_id)
+
+
+def create_webhook(
+    tenant_id: int,
+    *,
+    url: str,
+    subscribed: Sequence[str],
+    secret: str | None = None,
+    enabled: bool = True,
+) -> tuple[Webhook, str]:
+    """A new webhook and its secret, which is generated when none is given."""
+    http.check_url("url", url)
+    _check_events(subscribed)
+    secret = _checked_secret(secret)
+    with transaction() as session:
+        held = select(func.count()).where(Webhook.tenant_id == tenant_id)
+        if session.scalars(held).one() >= MAX_WEBHOOKS:
+            raise Conflict(f"A tenant has at most {MAX_WEBHOOKS} webhooks.")
+        webhook = Webhook(
+            tenant_id=tenant_id,
+            url=url,
+            events=list(dict.fromkeys(subscribed)),
+            enabled=enabled,
+            secret_encrypted=crypto.encrypt(secret),
+        )
+        session.add(webhook)
+    return webhook, secret
+
+
+def update_webhook(
+    tenant_id: int,
+    webhook_id: int,
+    *,
+    url: str | None = None,
+    subscribed: Sequence[str] | None = None,
+    secret: str | None = None,
+    enabled: bool | None = None,
+) -> Webhook:
+    """Change what is given. Another secret replaces the old one at once (see `rotate_secret`)."""
+    if url is not None:
+        http.check_url("url", url)
+    if subscribed is not None:
+        _check_events(subscribed)
+    with transaction() as session:
+        webhook = _get(session, tenant_id, webhook_id, lock=True)
+        if url is not None:
+            webhook.url = url
+        if subscribed is not None:
+            webhook.events = list(dict.fromkeys(subscribed))
+        if secret is not None:
+            webhook.secret_encrypted = crypto.encrypt(_checked_secret(secret))
+            webhook.previous_secret_encrypted = webhook.previous_secret_until = None
+        if enabled is not None:
+            webhook.enabled = enabled
+            webhook.disabled_reason = None
+            if not enabled:
+                _cancel_pending(session, webhook.id)
+        session.flush()
+        session.refresh(webhook)
+    return webhook
+
+
+def delete_webhook(tenant_id: int, webhook_id: int) -> None:
+    """The webhook goes, with what was on its way. Its attempts stay until they age out."""
+    with transaction() as session:
+        webhook = _get(session, tenant_id, webhook_id, lock=True)
+        _cancel_pending(session, webhook.id)
+        session.execute(delete(Webhook).where(Webhook.id == webhook.id))
+
+
+def rotate_secret(
+    tenant_id: int, webhook_id: int, secret: str | None = None
+) -> tuple[Webhook, str]:
+    """A new secret; the old one signs beside it for ROTATION."""
+    secret = _checked_secret(secret)
+    with transaction() as session:
+        webhook = _get(session, tenant_id, webhook_id, lock=True)
+        webhook.previous_secret_encrypted = webhook.secret_encrypted
+        webhook.previous_secret_until = clock.now() + ROTATION
+        webhook.secret_encrypted = crypto.encrypt(secret)
+        session.flush()
+        session.refresh(webhook)
+    return webhook, secret
+
+
+def enqueue_test(tenant_id: int, webhook_id: int, due: datetime) -> int:
+    """Store a `webhook.test` event for this webhook alone; its delivery's id.
+
+    `due`: when a worker sends it, if the caller has not by then.
+
+    Works for a disabled webhook too, so that it can be tried before it is enabled again.
+    """
+    now = clock.now()
+    with transaction() as session:
+        webhook = _get(session, tenant_id, webhook_id)
+        event = DomainEvent(
+            key=token(TEST),
+            tenant_id=tenant_id,
+            type=TEST,
+            data={"webhook_id": public_id("whk", webhook.id), "message": "This is a test event."},
+            occurred_at=now,
+            dispatched_at=now,  # it goes to no other webhook
+        )
+        session.add(event)
+        session.flush()
+        delivery = WebhookDelivery(
+            tenant_id=tenant_id,
+            webhook_id=webhook.id,
+            event_id=event.id,
+            event_type=event.type,
+            subject=str(event.id),
+            status=DeliveryStatus.PENDING,
+            next_attempt_at=due,
+        )
+        session.add(delivery)
+    return delivery.id
+
+
+@dataclass(frozen=True)
+class AttemptPage:
+    attempts: Sequence[WebhookAttempt]
+    next: tuple[datetime, int] | None
+
+
+def list_attempts(
+    tenant_id: int,
+    webhook_id: int,
+    *,
+    limit: int,
+    after: tuple[datetime, int] | None = None,
+    success: bool | None = None,
+) -> AttemptPage:
+    """The log of a webhook, newest first; `after` is the `next` of the page before."""
+    with transaction() as session:
+        _get(session, tenant_id, webhook_id)
+        query = select(WebhookAttempt).where(WebhookAttempt.webhook_id == webhook_id)
+        if after is not None:
+            place = func.row(WebhookAttempt.created_at, WebhookAttempt.id)
+            query = query.where(place < func.row(*after))
+        if success is not None:
+            query = query.where(WebhookAttempt.success == success)
+        newest_first = query.order_by(WebhookAttempt.created_at.desc(), WebhookAttempt.id.desc())
+        rows = session.scalars(newest_first.limit(limit + 1)).all()
+    page = rows[:limit]
+    more = len(rows) > limit
+    return AttemptPage(page, (page[-1].created_at, page[-1].id) if more else None)
+
+
+def replay_event(tenant_id: int, webhook_id: int, event_id: int) -> None:
+    """Send one event again, whether or not it had arrived; its `webhook-id` is the same."""
+    with transaction() as session:
+        _require_enabled(_get(session, tenant_id, webhook_id))
+        queued = _enqueue(session, tenant_id, webhook_id, DomainEvent.id == event_id)
+        if not queued:
+            raise NotFound(f"There is no event {public_id('evt', event_id)}, or no longer.")
+    wake("webhooks.deliver")
+
+
+def replay_range(
+    tenant_id: int,
+    webhook_id: int,
+    start: datetime,
+    end: datetime,
+    *,
+    include_delivered: bool = False,
+) -> int:
+    """Send again what occurred in [start, end) and matches the subscription; how many events.
+
+    Without `include_delivered`: those that never arrived, also because the webhook was disabled.
+    """
+    if end <= start:
+        raise invalid("end", "must be later than start")
+    with transaction() as session:
+        webhook = _get(session, tenant_id, webhook_id)
+        _require_enabled(webhook)
+        wanted = [DomainEvent.occurred_at >= start, DomainEvent.occurred_at < end]
+        if ALL not in webhook.events:
+            wanted.append(DomainEvent.type.in_(webhook.events))
+        if not include_delivered:
+            settled = exists().where(
+                WebhookDelivery.webhook_id == webhook_id,
+                WebhookDelivery.event_id == DomainEvent.id,
+                WebhookDelivery.status.in_([DeliveryStatus.SUCCEEDED, DeliveryStatus.PENDING]),
+            )
+            wanted.append(~settled)
+        queued = _enqueue(session, tenant_id, webhook_id, *wanted)
+        if queued > MAX_REPLAYED:
+            raise invalid("end", f"more than {MAX_REPLAYED} events; choose a shorter range")
+    wake("webhooks.deliver")
+    return queued
+
+
+def disable(session: Session, webhook_id: int, reason: DisabledReason) -> None:
+    """Switch a webhook off by ourselves, and say so in an event that its other webhooks get."""
+    switched = session.scalars(
+        update(Webhook)
+        .where(Webhook.id == webhook_id, Webhook.enabled)
+        .values(enabled=False, disabled_reason=reason)
+        .returning(Webhook)
+    ).one_or_none()
+    if switched is None:
+        return
+    _cancel_pending(session, webhook_id)
+    events.publish(
+        session,
+        key=token(DISABLED),
+        tenant_id=switched.tenant_id,
+        type=DISABLED,
+        data={
+            "webhook_id": public_id("whk", webhook_id),
+            "url": switched.url,
+            "reason": str(reason),
+        },
+        occurred_at=clock.now(),
+    )
+
+
+def has_failed_since(session: Session, claim: Claim) -> bool:
+    """Whether the webhook took nothing at all since this delivery was made, days ago."""
+    success = exists().where(
+        WebhookAttempt.webhook_id == claim.webhook_id,
+        WebhookAttempt.created_at >= claim.created_at,
+        WebhookAttempt.success,
+    )
+    return not session.scalars(select(success)).one()
+
+
+def _get(session: Session, tenant_id: int, webhook_id: int, *, lock: bool = False) -> Webhook:
+    query = select(Webhook).where(Webhook.tenant_id == tenant_id, Webhook.id == webhook_id)
+    webhook = session.scalars(query.with_for_update() if lock else query).one_or_none()
+    if webhook is None:
+        raise NotFound(f"There is no webhook with the id {public_id('whk', webhook_id)!r}.")
+    return webhook
+
+
+def _require_enabled(webhook: Webhook) -> None:
+    if not webhook.enabled:
+        raise Conflict("The webhook is disabled; enable it before replaying events to it.")
+
+
+def _enqueue(
+    session: Session, tenant_id: int, webhook_id: int, *wanted: ColumnElement[bool]
+) -> int:
+    """A delivery for each event of the tenant that is wanted; one more than allowed at most."""
+    subject = func.coalesce(
+        DomainEvent.data["call_sid"].astext,
+        DomainEvent.data["sid"].astext,
+        cast(DomainEvent.id, Text),
+    )
+    chosen = (
+        select(
+            DomainEvent.tenant_id,
+            literal(webhook_id),
+            DomainEvent.id,
+            DomainEvent.type,
+            subject,
+            literal(DeliveryStatus.PENDING.value),
+            literal(0),
+        )
+        .where(DomainEvent.tenant_id == tenant_id, *wanted)
+        .order_by(DomainEvent.id)
+        .limit(MAX_REPLAYED + 1)
+    )
+    columns = [
+        "tenant_id",
+        "webhook_id",
+        "event_id",
+        "event_type",
+        "subject",
+        "status",
+        "attempts",
+    ]
+    queued = insert(WebhookDelivery).from_select(columns, chosen, include_defaults=False)
+    return len(session.execute(queued.returning(WebhookDelivery.id)).all())
+
+
+def _cancel_pending(session: Session, webhook_id: int) -> None:
+    session.execute(
+        update(WebhookDelivery)
+        .where(
+            WebhookDelivery.webhook_id == webhook_id,
+            WebhookDelivery.status == DeliveryStatus.PENDING,
+        )
+        .values(status=DeliveryStatus.CANCELED)
+    )
+
+
+def _check_events(subscribed: Sequence[str]) -> None:
+    if not subscribed:
+        raise invalid("events", "must name at least one event, or '*'")
+    for index, name in enumerate(subscribed):
+        if name != ALL and name not in EVENTS:
+            raise invalid(
+                f"events.{index}", f"{name!r} is not an event; GET /v1/webhooks/events lists them"
+            )
+
+
+def _checked_secret(secret: str | None) -> str:
+    if secret is None:
+        return new_secret()
+    if len(secret) not in _SECRET_LENGTH or not secret.isprintable():
+        raise invalid("secret", "must be 8 to 256 printable characters")
+    return secret
