@@ -62,18 +62,24 @@ def setup(part: str) -> None:
         wrapper_class=BoundLogger,
         cache_logger_on_first_use=True,
     )
-    lines = _formatter(shared, structlog.processors.JSONRenderer(default=str))
-    people = _formatter(shared, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+    machines = structlog.processors.JSONRenderer(default=str)
+    people = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     root = logging.getLogger()
     root.handlers.clear()
     root.setLevel(settings.log_level.upper())
     if settings.log_dir is None:
-        _add(logging.StreamHandler(sys.stdout), lines if settings.log_json else people)
+        renderer = machines if settings.log_json else people
+        _add(logging.StreamHandler(sys.stdout), _formatter(shared, renderer))
     else:
         settings.log_dir.mkdir(parents=True, exist_ok=True)
         path = settings.log_dir / f"{part}.log"
-        _add(RotatingFileHandler(path, maxBytes=_FILE_BYTES, backupCount=_FILES_KEPT), lines)
-        _add(logging.StreamHandler(sys.stderr), people, logging.WARNING)
+        file = RotatingFileHandler(path, maxBytes=_FILE_BYTES, backupCount=_FILES_KEPT)
+        _add(file, _formatter(shared, machines))
+        _add(
+            logging.StreamHandler(sys.stderr),
+            _formatter(shared, _without_trace, people),
+            logging.WARNING,
+        )
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
     sys.excepthook = _log_crash
@@ -98,10 +104,17 @@ def _without_secrets(name: object, value: Any) -> Any:
     return value
 
 
-def _formatter(shared: list[Processor], renderer: Processor) -> ProcessorFormatter:
+def _without_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The terminal shows an exception's last line; the file has the whole."""
+    if "exception" in event:
+        event["error"] = event.pop("exception").rpartition("\n")[2]
+    return event
+
+
+def _formatter(shared: list[Processor], *own: Processor) -> ProcessorFormatter:
     return ProcessorFormatter(
         foreign_pre_chain=shared,
-        processors=[ProcessorFormatter.remove_processors_meta, renderer],
+        processors=[ProcessorFormatter.remove_processors_meta, *own],
     )
 
 

@@ -1,0 +1,101 @@
+"""The processes of one installation: started, kept running, ended together."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import gevent
+
+from irisx.kernel import child
+from irisx.kernel.logging import get_logger
+
+log = get_logger(__name__)
+
+#: A part that ran for so long was well; it is started again at once.
+_WELL_SECONDS = 10.0
+_LONGEST_PAUSE_SECONDS = 30.0
+_STOP_SECONDS = 2.5
+
+
+class NotReady(RuntimeError):
+    """A part did not become ready; the message names it and its log."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A process to keep running. `ready(pid)`: does it serve?
+
+    `log`: where its output goes; None: it writes its own log, its output is the terminal's.
+    """
+
+    name: str
+    argv: Sequence[str]
+    ready: Callable[[int], bool]
+    log: Path | None = None
+
+
+class Supervisor:
+    """Runs parts until `stop`, and starts again the ones that end."""
+
+    def __init__(self) -> None:
+        self._parts: list[Part] = []
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._keepers: list[gevent.Greenlet] = []
+
+    def start(self, part: Part) -> None:
+        self._parts.append(part)
+        self._keepers.append(gevent.spawn(self._keep, part))
+
+    def wait_ready(self, seconds: float) -> None:
+        """Block until every part serves. Raises NotReady after `seconds`."""
+        deadline = time.monotonic() + seconds
+        for part in self._parts:
+            while not self._is_ready(part):
+                if time.monotonic() > deadline:
+                    raise NotReady(f"{part.name} is not ready after {seconds:.0f} s")
+                gevent.sleep(0.05)
+
+    def stop(self) -> None:
+        """End all parts: politely, then by force."""
+        gevent.killall(self._keepers)
+        running = [process for process in self._running.values() if process.poll() is None]
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_SECONDS
+        for process in running:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _is_ready(self, part: Part) -> bool:
+        process = self._running.get(part.name)
+        return process is not None and process.poll() is None and part.ready(process.pid)
+
+    def _keep(self, part: Part) -> None:
+        pause = 0.0
+        while True:
+            started = time.monotonic()
+            process = child.spawn(
+                part.argv,
+                log=part.log,
+                # When we are killed nobody is left to end a part that does not listen.
+                on_parent_death=signal.SIGKILL,
+            )
+            self._running[part.name] = process
+            status = process.wait()
+            lived = time.monotonic() - started
+            was_well = lived > _WELL_SECONDS
+            pause = 0.0 if was_well else min(max(pause * 2, 0.5), _LONGEST_PAUSE_SECONDS)
+            log.warning(
+                "a part ended and is started again",
+                part=part.name,
+                status=status,
+                lived_s=round(lived, 1),
+                pause_s=pause,
+            )
+            gevent.sleep(pause)
