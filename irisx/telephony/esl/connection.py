@@ -134,7 +134,7 @@ class Connection:
         believed before the switch is asked (s)."""
         self.address = Address.parse(url)
         self.core_uuid: str | None = None
-        self.last_error: EslError | None = None
+        self.last_error: Exception | None = None
         self._on_event = on_event
         self._on_up = on_up
         self._on_down = on_down
@@ -143,6 +143,7 @@ class Connection:
         self._keep_alive_s = keep_alive
         self._session: Session | None = None
         self._up = Flag()
+        self._closing = Flag()
         self._supervisor: gevent.Greenlet | None = None
         self._jobs: WeakValueDictionary[str, Job] = WeakValueDictionary()
         self._waits: WeakValueDictionary[str, _Waits] = WeakValueDictionary()
@@ -156,10 +157,12 @@ class Connection:
         self._supervisor = gevent.spawn(self._supervise)
 
     def close(self) -> None:
+        """End it for good, after a last `on_down` where it was up."""
+        self._closing.set()
         if self._session:
             self._session.close("closed by the engine")
-        if self._supervisor:
-            self._supervisor.kill()
+        if self._supervisor and self._supervisor is not gevent.getcurrent():
+            self._supervisor.join()
 
     @property
     def up(self) -> bool:
@@ -172,27 +175,28 @@ class Connection:
 
     def _supervise(self) -> None:
         failures = 0
-        while True:
+        while not self._closing.is_set():
             address = self.address
             session = Session(
                 address.host, address.port, address.password, self._take, self._timeout
             )
             self._session = session
             try:
-                try:
-                    self._open(session)
-                except EslError as error:
-                    self.last_error = error
-                    log.warning("esl.connect_failed", switch=str(address), error=str(error))
-                else:
-                    started = time.monotonic()
-                    self._stay(session)
-                    failures = failures if time.monotonic() - started < LONGEST_DELAY_S else 0
-            finally:
-                session.close("closed by the engine")
+                self._open(session)
+            except Exception as error:
+                self.last_error = error
+                session.close(str(error))
+                unforeseen = not isinstance(error, EslError)
+                log.warning(
+                    "esl.connect_failed", switch=str(address), error=str(error), exc_info=unforeseen
+                )
+            else:
+                started = time.monotonic()
+                self._stay(session)
+                failures = failures if time.monotonic() - started < LONGEST_DELAY_S else 0
             delay = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2**failures)
             failures += 1
-            gevent.sleep(delay * random.uniform(0.5, 1.0))
+            self._closing.wait(delay * random.uniform(0.5, 1.0))
 
     def _open(self, session: Session) -> None:
         session.connect()
@@ -202,20 +206,16 @@ class Connection:
         self.core_uuid = _answer(asked[0], core)
 
     def _stay(self, session: Session) -> None:
-        keeper = gevent.spawn(self._keep_alive, session)
         self.last_error = None
         self._up.set()
+        # Linked, not waited for: on_up may itself be waiting for what the drop made impossible.
+        session.ended.rawlink(lambda _: self._forsake(session.reason))
+        keeper = gevent.spawn(self._keep_alive, session)
         log.info("esl.up", switch=str(self.address), core=self.core_uuid)
-        try:
-            _guarded(self._on_up)
-            session.ended.wait()
-        finally:
-            self._up.clear()
-            keeper.kill()
-            session.close("closed by the engine")
-            self._forsake(session.reason)
-            log.warning("esl.down", switch=str(self.address), reason=session.reason)
-            _guarded(self._on_down, session.reason)
+        _guarded(self._on_up)
+        keeper.join()
+        log.warning("esl.down", switch=str(self.address), reason=session.reason)
+        _guarded(self._on_down, session.reason)
 
     def _keep_alive(self, session: Session) -> None:
         while not session.ended.wait(self._keep_alive_s):
@@ -227,10 +227,11 @@ class Connection:
             except CommandTimeout:
                 if session.heard_at < asked_at:
                     session.close(f"silent for {time.monotonic() - session.heard_at:.1f} s")
-            except Disconnected:
-                return
+            except Disconnected as gone:
+                session.close(str(gone))
 
     def _forsake(self, reason: str) -> None:
+        self._up.clear()
         gone = Disconnected(reason)
         for job in list(self._jobs.values()):
             job._result.set_exception(gone)

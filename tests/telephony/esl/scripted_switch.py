@@ -1,11 +1,13 @@
 """A TCP server that speaks the Event Socket the way a test tells it to."""
 
+import struct
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 from urllib.parse import quote
 
 import gevent
 from gevent import socket
+from gevent.event import Event as Flag
 from gevent.server import StreamServer
 
 CORE = "11111111-2222-3333-4444-555555555555"
@@ -40,9 +42,11 @@ def api_response(body: str | bytes) -> bytes:
 
 
 class ScriptedSwitch:
-    """`answers` maps the start of a command to its reply's bytes, or to None for no reply at all.
+    """`answers` maps the start of a command to its reply's bytes, or to None for no reply at all;
+    the longest start that fits counts.
 
-    `received` are the commands of all sessions, headers and bodies included.
+    `received` are the commands of all sessions, headers and bodies included. Clear `reading` to
+    stop taking bytes.
     """
 
     def __init__(self, password: str = "ClueCon", port: int = 0) -> None:
@@ -57,7 +61,9 @@ class ScriptedSwitch:
             "bgapi ": reply("+OK Job-UUID: x"),
             "": reply("+OK"),
         }
-        self.sockets: list[Any] = []
+        self.reading = Flag()
+        self.reading.set()
+        self._clients: dict[Any, gevent.Greenlet] = {}
         self._password = password
         self._server = StreamServer(("127.0.0.1", port), self._serve)
 
@@ -79,50 +85,51 @@ class ScriptedSwitch:
 
     def send(self, data: bytes) -> None:
         """Send bytes as they are to everybody connected."""
-        for sock in self.sockets:
+        for sock in self._clients:
             sock.sendall(data)
 
     def drop(self, *, reset: bool = False) -> None:
         """End every connection, with a FIN or a RST."""
-        for sock in self.sockets:
+        for sock, greenlet in list(self._clients.items()):
             if reset:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-            else:
-                sock.shutdown(socket.SHUT_RDWR)
-            sock.close()
-        self.sockets.clear()
+                no_linger = struct.pack("ii", 1, 0)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
+            greenlet.kill()
 
     def commands(self, start: str) -> list[str]:
         return [command for command in self.received if command.startswith(start)]
 
     def _serve(self, sock: Any, _: object) -> None:
         self.sessions += 1
-        self.sockets.append(sock)
+        self._clients[sock] = gevent.getcurrent()
         try:
             sock.sendall(self.greeting)
-            self._read(sock.makefile("rb"), sock.sendall)
-        except (OSError, ValueError):
-            pass  # the other side or the test closed it
+            with sock.makefile("rb") as stream:
+                self._answer(stream, sock.sendall)
+        except OSError:
+            pass  # the client went
         finally:
-            if sock in self.sockets:
-                self.sockets.remove(sock)
+            del self._clients[sock]
             sock.close()
 
-    def _read(self, stream: Any, send: Callable[[bytes], None]) -> None:
-        while first := stream.readline():
-            if first == b"\n":
-                self.received.append("")
-                continue
-            lines = [first]
-            while (line := stream.readline()) not in (b"\n", b""):
-                lines.append(line)
-            lengths = [line for line in lines if line.startswith(b"content-length: ")]
-            body = stream.read(int(lengths[0].split()[1])) if lengths else b""
-            command = (b"".join(lines) + body).decode().rstrip("\n")
+    def _answer(self, stream: BinaryIO, send: Callable[[bytes], None]) -> None:
+        while self.reading.wait() and (command := read_command(stream)) is not None:
             self.received.append(command)
-            answer = next(
-                answer for start, answer in self.answers.items() if command.startswith(start)
-            )
+            starts = [start for start in self.answers if command.startswith(start)]
+            answer = self.answers[max(starts, key=len)] if command else None
             if answer is not None:
                 send(answer)
-            gevent.sleep(0)
+
+
+def read_command(stream: BinaryIO) -> str | None:
+    """One message of a client, its body included; "" for a bare empty line, None at the end."""
+    lines = []
+    while line := stream.readline():
+        if line == b"\n":
+            break
+        lines.append(line)
+    else:
+        return None
+    lengths = [line for line in lines if line.startswith(b"content-length: ")]
+    body = stream.read(int(lengths[0].split()[1])) if lengths else b""
+    return (b"".join(lines) + body).decode().rstrip("\n")
