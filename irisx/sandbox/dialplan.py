@@ -1,0 +1,86 @@
+"""The dialplan of the sandbox: IRISX's own, and the inline one.
+
+It acts as dialplans/ does on FreeSWITCH: every inbound call is parked for the engine, with a
+fallback in case no engine takes it.
+"""
+
+import re
+from typing import TYPE_CHECKING
+
+from irisx.sandbox.channel import Action
+
+if TYPE_CHECKING:
+    from irisx.sandbox.channel import Channel
+
+
+def inline(text: str) -> list[Action]:
+    """`app:arg,app:arg`; `m:^:` in front chooses another separator (mod_dptools, inline)."""
+    separator = ","
+    if text.startswith("m:") and len(text) > 3 and text[3] == ":":
+        separator, text = text[2], text[4:]
+    actions = []
+    for part in text.split(separator):
+        application, _, argument = part.strip().partition(":")
+        if application:
+            actions.append(Action(application, argument))
+    return actions
+
+
+# Seconds after which a caller whom no engine took hears the announcement, and the longest call.
+ENGINE_WAIT = 4
+MAX_CALL = 14400
+
+
+def route(channel: "Channel") -> list[Action]:
+    """The actions for a channel in CS_ROUTING; none when nothing matches."""
+    profile = channel.profile
+    if profile.dialplan.lower() == "inline":
+        return inline(profile.destination)
+    match profile.context:
+        case "no_engine":
+            return [
+                Action("answer"),
+                Action("sleep", "500"),
+                Action("playback", "tone_stream://%(330,15,950);%(330,15,1400);%(330,1000,1800)"),
+                Action("hangup", "NORMAL_TEMPORARY_FAILURE"),
+            ]
+        case "carriers" | "agents":
+            return _park_for_engine(channel)
+    return [Action("hangup", "CALL_REJECTED")]
+
+
+def _plain(text: str) -> str:
+    return text if re.fullmatch(r"[A-Za-z0-9+*#._-]{1,64}", text) else ""
+
+
+def _no_engine_task(channel: "Channel") -> str:
+    return f"irisx_no_engine_task={channel.variables.get('last_sched_id', '')}"
+
+
+def _park_for_engine(channel: "Channel") -> list[Action]:
+    """dialplans/park.inc: a note of the call in case no engine comes, a fallback, and park."""
+    ingress = "carrier" if channel.profile.context == "carriers" else "agent"
+    note = "|".join(
+        [
+            "1",
+            ingress,
+            str(channel.times["created"]),
+            channel.variables.get("sip_network_ip", ""),
+            channel.variables.get("sip_gateway", ""),
+            channel.variables.get("sip_auth_username", ""),
+            _plain(channel.profile.caller_id_number),
+            _plain(channel.profile.destination),
+        ]
+    )
+    return [
+        Action("set", f"irisx_ingress={ingress}"),
+        Action("hash", f"insert/irisx_missed/{channel.uuid}/{note}"),
+        Action("set", f"irisx_call_id={channel.uuid}"),
+        Action("set", "irisx_direction=inbound"),
+        Action("set", f"park_timeout={MAX_CALL}:ALLOTTED_TIMEOUT"),
+        Action("sched_hangup", f"+{MAX_CALL} allotted_timeout"),
+        Action("sched_transfer", f"+{ENGINE_WAIT} no_engine XML no_engine"),
+        Action("set", _no_engine_task),
+        Action("park"),
+        Action("hangup", "NORMAL_TEMPORARY_FAILURE"),
+    ]
