@@ -3,6 +3,8 @@
 from functools import lru_cache
 
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from irisx.settings import get_settings
 
@@ -17,5 +19,9 @@ def redis() -> "Redis[bytes]":
     if url is None:
         raise RuntimeError("IRISX_REDIS_URL is not set; `irisx up` sets it for its parts")
     return Redis.from_url(
-        url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
+        url,
+        socket_timeout=TIMEOUT_SECONDS,
+        socket_connect_timeout=TIMEOUT_SECONDS,
+        # redis-py's own retries take seconds when Redis is away, and push twice what was pushed.
+        retry=Retry(NoBackoff(), 0),
     )
