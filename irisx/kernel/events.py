@@ -5,19 +5,24 @@ One row is the outbox entry of webhooks (the worker fans it out to deliveries), 
 (`call.completed`) and others of the same form.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Identity, Index, event, func, text
+from sqlalchemy import BigInteger, Identity, Index, delete, event, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from irisx.kernel.db import Base
+from irisx.kernel import clock
+from irisx.kernel.db import Base, transaction
 from irisx.kernel.jobs import wake
 
 #: What `jobs.wake` is told after a commit with events; its detail is the tenant's id.
 TOPIC = "events"
 _TENANTS = "irisx_event_tenants"
+
+#: How long an event can be read and replayed; longer than a webhook is retried.
+KEPT = timedelta(days=35)
+_FORGET_BATCH = 5000
 
 
 class DomainEvent(Base):
@@ -77,3 +82,18 @@ def publish_many(session: Session, rows: list[dict[str, Any]]) -> None:
 def _announce(session: Session) -> None:
     for tenant_id in session.info.pop(_TENANTS, ()):
         wake(TOPIC, str(tenant_id))
+
+
+def forget_old() -> bool:
+    """Delete a batch of the events that are older than KEPT; True: there may be more."""
+    old = (
+        select(DomainEvent.id)
+        .where(DomainEvent.created_at < clock.now() - KEPT, DomainEvent.dispatched_at.is_not(None))
+        .order_by(DomainEvent.id)
+        .limit(_FORGET_BATCH)
+    )
+    with transaction() as session:
+        forgotten = session.execute(
+            delete(DomainEvent).where(DomainEvent.id.in_(old)).returning(DomainEvent.id)
+        ).all()
+    return len(forgotten) == _FORGET_BATCH

@@ -114,6 +114,8 @@ class Recording(Row, Base):
     """A recording of a call's customer leg; `location` is where the storage keeps its bytes.
 
     `path`: file, relative to the recordings directory, that the switch writes during the call.
+    `reason`: why it failed, or why it is not stored yet. `next_try_at`: when a worker looks at it
+    (again); while one stores it, when that one counts as lost.
     """
 
     __tablename__ = "recordings"
@@ -127,6 +129,16 @@ class Recording(Row, Base):
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     transcription_text: Mapped[str | None]
     transcription_confidence: Mapped[float | None]
+    reason: Mapped[str | None]
+    next_try_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
 
-    __table_args__ = (Index("ix_recordings_tenant", "tenant_id", "id"),)
+    __table_args__ = (
+        Index("ix_recordings_tenant", "tenant_id", "id"),
+        Index("ix_recordings_unfinished", "id", postgresql_where="status = 'recording'"),
+        Index(
+            "ix_recordings_not_erased",
+            "id",
+            postgresql_where="status = 'deleted' AND location IS NOT NULL",
+        ),
+    )

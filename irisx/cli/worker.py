@@ -1,0 +1,52 @@
+"""The worker process: the jobs of every room. Any number of workers run side by side."""
+
+import signal
+
+import gevent
+
+from irisx.integration.webhooks import housekeeping
+from irisx.integration.webhooks.delivery import Dispatcher, fan_out
+from irisx.kernel import events, health
+from irisx.kernel.db import transaction
+from irisx.kernel.jobs import Job, Runner
+from irisx.kernel.partitions import ensure_partitions
+from irisx.telephony.calls import recording_jobs
+from irisx.tenancy import idempotency
+
+_HOUR = 3600.0
+_DAY = 24 * _HOUR
+
+
+def jobs() -> list[Job]:
+    """Everything that a worker does."""
+    return [
+        Job("webhooks.fan_out", fan_out, 1.0, topic=events.TOPIC),
+        Dispatcher().job,
+        Job("recordings.finish", recording_jobs.finish_recordings, 5.0),
+        Job("recordings.delete_expired", recording_jobs.delete_expired, _HOUR),
+        Job("recordings.erase_deleted", recording_jobs.erase_deleted, 60.0),
+        Job("partitions.ensure", _ensure_partitions, _DAY),
+        Job("webhooks.drop_old_months", housekeeping.drop_old_months, _DAY),
+        Job("events.forget_old", events.forget_old, _DAY),
+        Job("idempotency.forget_old", _forget_idempotency_keys, _HOUR),
+    ]
+
+
+def main() -> None:
+    """Work until SIGTERM or SIGINT; what is under way then is done again by the next worker."""
+    runner = Runner(jobs())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, runner.stop)
+    health.announce_ready("worker")
+    runner.run()
+
+
+def _ensure_partitions() -> bool:
+    with transaction() as session:
+        ensure_partitions(session)
+    return False
+
+
+def _forget_idempotency_keys() -> bool:
+    idempotency.forget_old()
+    return False
