@@ -45,7 +45,7 @@ class Change:
 
     `insert`: the columns of a new call (inbound). `update`: columns that changed. `timeline`:
     (key, time, type, data) lines. `events`: (type, data) domain events, keyed by call and type.
-    `recording`: columns of a recording that began, or `{"path", "status"}` of one that ended.
+    `recording`: columns of a recording that began.
     """
 
     call_id: UUID
@@ -69,6 +69,10 @@ class Change:
             columns = raw[part] or {}
             for name in _TIMES & columns.keys():
                 columns[name] = columns[name] and datetime.fromisoformat(columns[name])
+        if raw["recording"]:
+            raw["recording"]["call_id"] = UUID(raw["recording"]["call_id"])
+        if raw["insert"]:
+            raw["insert"]["id"] = UUID(raw["insert"]["id"])
         raw["timeline"] = [
             (key, datetime.fromisoformat(at), type, data) for key, at, type, data in raw["timeline"]
         ]

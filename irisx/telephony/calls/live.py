@@ -1,12 +1,14 @@
 """A call while it lives: its state, what each event of the switch does to it, what is recorded."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import structlog
+from gevent.event import AsyncResult
 
 from irisx.kernel.clock import from_epoch_us, isoformat, now
 from irisx.kernel.ids import call_sid
@@ -41,9 +43,11 @@ def domain_event(status: CallStatus) -> str:
 class LiveCall:
     """One customer leg and what it is doing.
 
-    `partner`: channel bridged with it; `consult`: third leg of an attended transfer. `placing`:
-    an outbound attempt is under way, whose failure another carrier may mend. `canceled`: our side
-    asked for the end.
+    `partner`: channel bridged with it; `consult`: third leg of an attended transfer, `consulting`:
+    the partner who makes it. `leg_seen`: the customer's channel was created. `placing`: an
+    outbound attempt is under way, whose failure another carrier may mend, and which tells how
+    it ended in `attempt_end`. `next_destination`: what to connect with when it is parked.
+    `canceled`: our side asked for the end. `carrier_legs`: other legs that take a carrier's place.
     """
 
     id: UUID
@@ -64,11 +68,16 @@ class LiveCall:
     ended_at: datetime | None = None
     partner: str | None = None
     consult: str | None = None
+    consulting: str | None = None
+    held: bool = False
+    leg_seen: bool = False
     placing: bool = False
     canceled: bool = False
-    attempt_end: Ended | None = None
+    attempt_end: "AsyncResult[Ended]" = field(default_factory=AsyncResult)
+    next_destination: str | None = None
     recording_path: str | None = None
     recordings: int = 0
+    carrier_legs: set[str] = field(default_factory=set)
 
     @classmethod
     def of_row(cls, row: Call, journal: Journal) -> "LiveCall":
@@ -176,6 +185,17 @@ class LiveCall:
     def change(self, **columns: Any) -> None:
         """Columns of the row that changed beside its state."""
         self.journal.record(self._change(update=columns))
+
+    def recording_started(self, path: str, at: datetime, key: str) -> None:
+        """The switch writes a recording; `path` is relative to the recordings directory."""
+        self.recording_path = path
+        columns = {"tenant_id": self.tenant_id, "call_id": self.id, "path": path}
+        timeline = [(key, at, "recording.started", {"path": path})]
+        self.journal.record(self._change(recording=columns, timeline=timeline))
+
+    def when_written(self, then: Callable[[], None]) -> None:
+        """Call `then` once all that happened to the call so far is in the database."""
+        self.journal.record(self._change(), then)
 
     def announce(self, insert: dict[str, Any]) -> Change:
         """The change that creates an inbound call's row; for `journal.record`."""

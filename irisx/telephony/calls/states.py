@@ -44,10 +44,12 @@ TRANSITIONS: dict[CallStatus, frozenset[CallStatus]] = {
 #: Those that are not here are `failed`.
 _UNANSWERED: dict[str, CallStatus] = {
     "USER_BUSY": CallStatus.BUSY,
+    "BUSY_EVERYWHERE": CallStatus.BUSY,
     "NO_ANSWER": CallStatus.NO_ANSWER,
     "NO_USER_RESPONSE": CallStatus.NO_ANSWER,
     "ALLOTTED_TIMEOUT": CallStatus.NO_ANSWER,
     "PROGRESS_TIMEOUT": CallStatus.NO_ANSWER,
+    "NO_ENGINE": CallStatus.NO_ANSWER,
     "ORIGINATOR_CANCEL": CallStatus.CANCELED,
     "LOSE_RACE": CallStatus.CANCELED,
     "PICKED_OFF": CallStatus.CANCELED,

@@ -356,6 +356,13 @@ def user(name: str, domain: str) -> Endpoint:
     return Endpoint(f"user/{name}@{_match(_HOST_NAME, domain, 'domain', 'a host name')}")
 
 
+def registered(name: str, domain: str, profile: str = "agents") -> Endpoint:
+    """The phone that registered as `name` on a profile, without asking the directory."""
+    _match(_NUMBER, name, "user", "a user's name")
+    _match(_HOST_NAME, domain, "domain", "a host name")
+    return Endpoint(f"sofia/{_match(_NAME, profile, 'profile', 'a profile')}/{name}%{domain}")
+
+
 def loopback(extension: str, context: str) -> Endpoint:
     _match(_NUMBER, extension, "extension", "an extension")
     return Endpoint(f"loopback/{extension}/{_match(_NAME, context, 'context', 'a context')}")
@@ -518,8 +525,9 @@ def uuid_break(channel: str | UUID, *, everything: bool = False) -> Api:
     return Api(f"uuid_break {channel_id(channel)}{' all' if everything else ''}")
 
 
-def uuid_send_dtmf(channel: str | UUID, digits: str) -> Api:
-    return Api(f"uuid_send_dtmf {channel_id(channel)} {dtmf(digits)}")
+def uuid_send_dtmf(channel: str | UUID, digits: str, duration_ms: int | None = None) -> Api:
+    tail = "" if duration_ms is None else f"@{whole(duration_ms, 'duration_ms', 40, 10_000)}"
+    return Api(f"uuid_send_dtmf {channel_id(channel)} {dtmf(digits)}{tail}")
 
 
 def uuid_recv_dtmf(channel: str | UUID, digits: str) -> Api:
@@ -549,6 +557,14 @@ def sched_del_task(task: int) -> Api:
 
 
 # -- the node -----------------------------------------------------------------------------------
+
+
+def global_getvar(name: str) -> Api:
+    return Api(f"global_getvar {variable_name(name)}")
+
+
+def global_setvar(name: str, value: str) -> Api:
+    return Api(f"global_setvar {variable_name(name)}={safe(value, name)}")
 
 
 def core_uuid() -> Api:

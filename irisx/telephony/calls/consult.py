@@ -1,0 +1,118 @@
+"""Attended transfer: the partner talks to a third party while the customer hears music.
+
+Three legs on one node: customer, partner (who transfers) and consulted. While they are apart each
+is parked, and `park_after_bridge` keeps a leg whose other side leaves.
+"""
+
+from typing import Any
+from uuid import uuid4
+
+import gevent
+import structlog
+
+from irisx.kernel.clock import now
+from irisx.kernel.errors import Conflict
+from irisx.telephony.calls import connect
+from irisx.telephony.calls.live import LiveCall
+from irisx.telephony.esl import commands
+from irisx.telephony.esl.errors import CommandRefused, EslError
+from irisx.telephony.switch import Switch
+
+log = structlog.get_logger()
+
+MUSIC = "local_stream://moh"
+_RINGBACK = "tone_stream://%(2000,4000,440,480);loops=-1"
+_Args = dict[str, Any]
+
+
+def start(switch: Switch, call: LiveCall, args: _Args) -> dict[str, Any]:
+    """Part customer and partner, and ring the third party for the partner."""
+    partner = call.partner
+    if partner is None:
+        raise Conflict(
+            "An attended transfer needs somebody who talks to the customer; "
+            "use the type blind instead.",
+            code="NO_PARTNER",
+        )
+    if call.consult is not None:
+        raise Conflict("A consultation is under way already.", code="CONSULT_UNDER_WAY")
+    consulted = uuid4()
+    endpoint = connect.endpoint(switch, call, connect.text_of(args["to"]), 0, consulted)
+    if endpoint is None:
+        raise Conflict("No carrier reaches that number.", code="NO_ROUTE")
+    call.consult, call.consulting = str(consulted), partner
+    switch.legs[str(consulted)] = call
+    for leg in (call.uuid, partner):
+        switch.run(commands.uuid_setvar(leg, "park_after_bridge", "true"))
+    switch.connection.api(commands.uuid_transfer_to_park(call.uuid, leg=commands.Leg.BOTH))
+    switch.execute(call.uuid, ("playback", MUSIC))
+    switch.execute(partner, ("playback", _RINGBACK))
+    gevent.spawn(_ring, switch, call, endpoint, consulted)
+    return {}
+
+
+def _ring(switch: Switch, call: LiveCall, endpoint: commands.Endpoint, consulted: Any) -> None:
+    variables = {
+        "origination_caller_id_number": call.from_number,
+        "origination_caller_id_name": call.from_number,
+        "ignore_early_media": "true",
+        "originate_timeout": str(connect.RING_SECONDS),
+        "irisx_leg": "consult",
+        "park_after_bridge": "true",
+    }
+    try:
+        switch.dial(call, endpoint, variables, consulted).wait(connect.RING_SECONDS + 15)
+        partner = call.consulting
+        if call.consult == str(consulted) and partner is not None:
+            switch.run(commands.uuid_break(partner, everything=True))
+            switch.connection.api(commands.uuid_bridge(partner, consulted))
+            call.note(f"consult:{consulted}", now(), "consult.connected")
+    except CommandRefused as refusal:
+        call.note(f"consult:{consulted}", now(), "consult.failed", {"cause": refusal.text})
+        if call.consult == str(consulted):
+            _rejoin(switch, call)
+    except EslError as error:
+        log.warning("consult.interrupted", sid=call.sid, error=str(error))
+
+
+def complete(switch: Switch, call: LiveCall, args: _Args) -> dict[str, Any]:
+    """Customer and third party talk; the partner is out."""
+    consulted, partner = _under_way(call)
+    if not switch.is_answered(consulted):
+        raise Conflict("The third party has not answered yet.", code="CONSULT_NOT_ANSWERED")
+    switch.run(
+        commands.uuid_setvar(call.uuid, "park_after_bridge", "false"),
+        commands.uuid_setvar(consulted, "park_after_bridge", "false"),
+        commands.uuid_break(call.uuid, everything=True),
+    )
+    switch.connection.api(commands.uuid_bridge(call.uuid, consulted))
+    switch.run(commands.uuid_kill(partner, "ATTENDED_TRANSFER"))
+    call.consult = call.consulting = None
+    return {}
+
+
+def cancel(switch: Switch, call: LiveCall, args: _Args) -> dict[str, Any]:
+    """Back to customer and partner; the third party is out."""
+    consulted, _ = _under_way(call)
+    _rejoin(switch, call)
+    switch.run(commands.uuid_kill(consulted, "ORIGINATOR_CANCEL"))
+    return {}
+
+
+def _under_way(call: LiveCall) -> tuple[str, str]:
+    if call.consult is None or call.consulting is None:
+        raise Conflict("No consultation is under way.", code="NO_CONSULT")
+    return call.consult, call.consulting
+
+
+def _rejoin(switch: Switch, call: LiveCall) -> None:
+    partner, call.consult, call.consulting = call.consulting, None, None
+    if partner is None:
+        return
+    switch.run(
+        commands.uuid_break(call.uuid, everything=True),
+        commands.uuid_break(partner, everything=True),
+        commands.uuid_setvar(call.uuid, "park_after_bridge", "false"),
+        commands.uuid_setvar(partner, "park_after_bridge", "false"),
+    )
+    switch.connection.api(commands.uuid_bridge(call.uuid, partner))

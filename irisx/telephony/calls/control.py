@@ -1,0 +1,158 @@
+"""Live control: what the API asks of a call that is under way (verbs of the command bus)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from irisx.kernel.clock import now
+from irisx.kernel.errors import Conflict, NotFound, Unavailable, invalid
+from irisx.media.client import synthesize
+from irisx.telephony.bus import Command
+from irisx.telephony.calls import connect, consult, handling
+from irisx.telephony.calls.live import LiveCall
+from irisx.telephony.esl import commands
+from irisx.telephony.esl.errors import EslError, UnsafeValue
+from irisx.telephony.switch import Switch
+
+log = structlog.get_logger()
+
+_Args = dict[str, Any]
+
+
+def carry_out(switch: Switch, call: LiveCall, command: Command) -> dict[str, Any]:
+    """Carry out one verb; its answer. Raises IrisxError in the words of the API's client."""
+    verb = _VERBS.get(command.verb)
+    if verb is None:
+        raise NotFound(f"The engine knows no {command.verb!r}.", code="UNKNOWN_COMMAND")
+    try:
+        result = verb(switch, call, command.args)
+    except UnsafeValue as error:
+        raise invalid(error.field, error.reason) from error
+    except EslError as error:
+        raise Unavailable(
+            f"The switch did not carry that out: {error}", code="SWITCH_UNAVAILABLE"
+        ) from error
+    call.note(f"command:{command.id}", now(), f"command.{command.verb}", _told(command.args))
+    return result or {}
+
+
+def _told(args: _Args) -> _Args:
+    """Arguments as the timeline shows them: digits may be a card's."""
+    return {name: value for name, value in args.items() if name != "digits"}
+
+
+def _end(switch: Switch, call: LiveCall, args: _Args) -> None:
+    if call.answered_at is None:
+        call.canceled = True
+        switch.run(commands.uuid_kill(call.uuid, "ORIGINATOR_CANCEL"))
+    else:
+        switch.run(commands.uuid_kill(call.uuid, "NORMAL_CLEARING"))
+
+
+def _transfer(switch: Switch, call: LiveCall, args: _Args) -> None:
+    """Blind: the partner leaves, the customer is connected with somebody else."""
+    call.next_destination = connect.text_of(args["to"])
+    switch.run(commands.uuid_transfer_to_park(call.uuid))
+
+
+def _play(switch: Switch, call: LiveCall, args: _Args) -> None:
+    """To the customer alone; in a conversation it is mixed into what the customer hears."""
+    path, loops = str(args["path"]), int(args.get("loops", 1))
+    if call.partner is not None:
+        switch.connection.api(commands.uuid_displace_start(call.uuid, path))
+    else:
+        switch.execute(call.uuid, *[("playback", commands.source(path))] * loops)
+
+
+def _say(switch: Switch, call: LiveCall, args: _Args) -> dict[str, Any]:
+    speech = synthesize(args["text"], args.get("voice"), args.get("language"))
+    _play(switch, call, {"path": str(speech.path)})
+    return {"voice": speech.voice, "fallback": speech.fallback, "duration_ms": speech.duration_ms}
+
+
+def _stop_playback(switch: Switch, call: LiveCall, args: _Args) -> None:
+    switch.run(commands.uuid_break(call.uuid, everything=True))
+
+
+def _dtmf(switch: Switch, call: LiveCall, args: _Args) -> None:
+    switch.connection.api(
+        commands.uuid_send_dtmf(call.uuid, args["digits"], args.get("duration_ms"))
+    )
+
+
+def _hold(switch: Switch, call: LiveCall, args: _Args) -> None:
+    """The customer hears music; the partner is put on hold by SIP (sendonly)."""
+    if call.held:
+        raise Conflict("The call is on hold already.", code="CALL_ON_HOLD")
+    if call.partner is not None:
+        switch.connection.api(commands.uuid_hold(call.partner))
+    else:
+        switch.execute(call.uuid, ("playback", consult.MUSIC))
+    call.held = True
+
+
+def _unhold(switch: Switch, call: LiveCall, args: _Args) -> None:
+    if not call.held:
+        raise Conflict("The call is not on hold.", code="CALL_NOT_ON_HOLD")
+    if call.partner is not None:
+        switch.connection.api(commands.uuid_unhold(call.partner))
+    else:
+        switch.run(commands.uuid_break(call.uuid, everything=True))
+    call.held = False
+
+
+def _muted_leg(call: LiveCall, args: _Args) -> str:
+    if args.get("leg", "customer") == "customer":
+        return call.uuid
+    if call.partner is None:
+        raise Conflict("Nobody is connected with the customer.", code="NO_PARTNER")
+    return call.partner
+
+
+def _mute(switch: Switch, call: LiveCall, args: _Args) -> None:
+    switch.connection.api(commands.uuid_mute(_muted_leg(call, args)))
+
+
+def _unmute(switch: Switch, call: LiveCall, args: _Args) -> None:
+    switch.connection.api(commands.uuid_unmute(_muted_leg(call, args)))
+
+
+def _record(switch: Switch, call: LiveCall, args: _Args) -> None:
+    action = args["action"]
+    if action == "start":
+        if call.recording_path is not None:
+            raise Conflict("The call is being recorded already.", code="ALREADY_RECORDING")
+        handling.start_recording(switch, call)
+        if call.recording_path is None:
+            raise Unavailable("The recording could not be started.", code="RECORDING_FAILED")
+        return
+    file = switch.recording_file(call)
+    if file is None:
+        raise Conflict("The call is not being recorded.", code="NOT_RECORDING")
+    apis = {
+        "pause": commands.uuid_record_mask,
+        "resume": commands.uuid_record_unmask,
+        "stop": commands.uuid_record_stop,
+    }
+    switch.connection.api(apis[action](call.uuid, file))
+
+
+_Verb = Callable[[Switch, LiveCall, _Args], dict[str, Any] | None]
+
+_VERBS: dict[str, _Verb] = {
+    "end": _end,
+    "transfer": _transfer,
+    "consult": consult.start,
+    "consult_complete": consult.complete,
+    "consult_cancel": consult.cancel,
+    "play": _play,
+    "stop_playback": _stop_playback,
+    "say": _say,
+    "dtmf": _dtmf,
+    "hold": _hold,
+    "unhold": _unhold,
+    "mute": _mute,
+    "unmute": _unmute,
+    "record": _record,
+}

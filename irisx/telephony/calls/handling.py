@@ -1,0 +1,229 @@
+"""What each event of the switch does to its call: one table, one function an event.
+
+Events come in the call's own greenlet, in order as a rule, but late, repeated and reordered ones
+are ordinary: every function may run twice or too late.
+"""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import structlog
+
+from irisx.kernel.jobs import wake
+from irisx.settings import get_settings
+from irisx.telephony.calls import capacity, connect, inbound
+from irisx.telephony.calls.ended import Ended
+from irisx.telephony.calls.live import LiveCall, channel_time, end_of, event_key
+from irisx.telephony.calls.states import Direction
+from irisx.telephony.esl import commands
+from irisx.telephony.esl.errors import EslError
+from irisx.telephony.esl.wire import Event
+from irisx.telephony.switch import Switch
+
+log = structlog.get_logger()
+
+
+def handle(switch: Switch, event: Event) -> None:
+    """Take one event of a channel to its call."""
+    channel = event.uuid
+    if channel is None:
+        return
+    call = switch.legs.get(channel) or _newly_known(switch, event, channel)
+    if call is None:
+        if event.name == "CHANNEL_PARK" and event.variable("irisx_direction") == "inbound":
+            inbound.take(switch, event)
+        return
+    handler = (_CUSTOMER if channel == call.uuid else _OTHER_LEG).get(event.name)
+    if handler is not None:
+        handler(switch, call, event)
+
+
+def _newly_known(switch: Switch, event: Event, channel: str) -> LiveCall | None:
+    """A leg that the switch made for a call of ours."""
+    call = switch.calls.get(event.variable("irisx_call_id") or "")
+    if call is not None and event.name != "CHANNEL_HANGUP_COMPLETE":
+        switch.legs[channel] = call
+    return call
+
+
+# -- the customer's leg ---------------------------------------------------------------------------
+
+
+def _created(switch: Switch, call: LiveCall, event: Event) -> None:
+    call.leg_seen = True
+
+
+def _ringing(switch: Switch, call: LiveCall, event: Event) -> None:
+    call.ring(event.timestamp, event_key(event))
+
+
+def _answered(switch: Switch, call: LiveCall, event: Event) -> None:
+    at = channel_time(event, "Answered") or event.timestamp
+    if call.answer(at, event_key(event)):
+        began(switch, call)
+
+
+def began(switch: Switch, call: LiveCall) -> None:
+    """What an answered call gets at once: its longest duration, and its recording."""
+    if call.direction is Direction.OUTBOUND:
+        limit = get_settings().max_call_seconds
+        switch.run(commands.sched_hangup(call.uuid, limit))
+    if call.record and call.recording_path is None:
+        start_recording(switch, call)
+
+
+def start_recording(switch: Switch, call: LiveCall) -> None:
+    """Begin a recording; a failure is told in the timeline and does not touch the call."""
+    assert call.answered_at is not None
+    try:
+        call.recording_path = switch.start_recording(call, call.answered_at)
+    except (EslError, OSError) as error:
+        log.error("call.recording_failed", sid=call.sid, error=str(error))
+        call.note(
+            f"recording_failed:{call.recordings}",
+            call.answered_at,
+            "recording.failed",
+            {"reason": str(error)},
+        )
+
+
+def _parked(switch: Switch, call: LiveCall, event: Event) -> None:
+    """Nothing connects the customer's leg now: is there somebody to connect it with?"""
+    destination = call.next_destination
+    call.next_destination = None
+    if destination is not None:
+        connect.connect(switch, call, destination)
+
+
+def _bridged(switch: Switch, call: LiveCall, event: Event) -> None:
+    other = event.get("Bridge-B-Unique-ID") or event.get("Other-Leg-Unique-ID")
+    if other == call.uuid:
+        other = event.get("Bridge-A-Unique-ID")
+    call.partner = other or None
+    if other:
+        switch.legs[other] = call
+    number = event.get("Other-Leg-Destination-Number", "")
+    data = {"with": number, "leg": other}
+    call.note(event_key(event), event.timestamp, "call.bridged", data)
+
+
+def _unbridged(switch: Switch, call: LiveCall, event: Event) -> None:
+    call.partner = None
+    call.note(event_key(event), event.timestamp, "call.unbridged")
+
+
+def _executed(switch: Switch, call: LiveCall, event: Event) -> None:
+    match event.get("Application"):
+        case "bridge":
+            connect.attempt_ended(switch, call, event)
+        case "playback":
+            data = {"result": event.get("Application-Response", "")}
+            call.note(event_key(event), event.timestamp, "playback.ended", data)
+
+
+def _digit(switch: Switch, call: LiveCall, event: Event) -> None:
+    data = {"digit": event.get("DTMF-Digit", ""), "duration": event.get("DTMF-Duration", "")}
+    call.note(event_key(event), event.timestamp, "dtmf.received", data)
+
+
+def _recording_started(switch: Switch, call: LiveCall, event: Event) -> None:
+    path = _relative(event)
+    if path is not None:
+        call.recording_started(path, event.timestamp, event_key(event))
+
+
+def _recording_stopped(switch: Switch, call: LiveCall, event: Event) -> None:
+    path = _relative(event)
+    if path is None:
+        return
+    if call.recording_path == path:
+        call.recording_path = None
+        switch.run(commands.uuid_setvar(call.uuid, "irisx_recording", ""))
+    call.note(event_key(event), event.timestamp, "recording.stopped", {"path": path})
+    call.when_written(lambda: wake("recordings.finish"))
+
+
+def _relative(event: Event) -> str | None:
+    """A recording's path below the recordings directory; None for taps and others."""
+    root = f"{get_settings().recording_path}/"
+    file = event.get("Record-File-Path", "")
+    return file.removeprefix(root) if file.startswith(root) else None
+
+
+def _noted(type: str) -> Callable[[Switch, LiveCall, Event], None]:
+    def note(switch: Switch, call: LiveCall, event: Event) -> None:
+        call.note(event_key(event), event.timestamp, type)
+
+    return note
+
+
+def _hung_up(switch: Switch, call: LiveCall, event: Event) -> None:
+    end = end_of(event)
+    if call.placing and end.answered_at is None and call.answered_at is None:
+        # An attempt of several: who places the call decides what it means.
+        switch.legs.pop(call.uuid, None)
+        call.attempt_end.set(end)
+        return
+    finish(switch, call, end)
+
+
+def finish(switch: Switch, call: LiveCall, end: Ended) -> None:
+    """The customer's leg is gone and the call over."""
+    call.finish(end)
+    for channel, owner in list(switch.legs.items()):
+        if owner is call:
+            switch.drop(channel)
+    switch.calls.pop(call.uuid, None)
+
+    def settled() -> None:
+        switch.forget_end(call.uuid)
+        if call.recordings:
+            wake("recordings.finish")
+
+    call.when_written(settled)
+    if call.consult is not None:
+        switch.run(commands.uuid_kill(call.consult, "ORIGINATOR_CANCEL"))
+
+
+# -- other legs of the call -----------------------------------------------------------------------
+
+
+def _other_left(switch: Switch, call: LiveCall, event: Event) -> None:
+    channel = event["Unique-ID"]
+    switch.drop(channel)
+    if call.partner == channel:
+        call.partner = None
+    if call.consult == channel:
+        call.consult = None
+    data = {"leg": channel, "cause": event.get("Hangup-Cause", "")}
+    call.note(event_key(event), event.timestamp, "leg.ended", data)
+    switch.forget_end(channel)
+    if channel in call.carrier_legs:
+        capacity.release_carrier([UUID(channel)])
+
+
+_Handler = Callable[[Switch, LiveCall, Event], None]
+
+_CUSTOMER: dict[str, _Handler] = {
+    "CHANNEL_CREATE": _created,
+    "CHANNEL_PROGRESS": _ringing,
+    "CHANNEL_PROGRESS_MEDIA": _ringing,
+    "CHANNEL_ANSWER": _answered,
+    "CHANNEL_PARK": _parked,
+    "CHANNEL_BRIDGE": _bridged,
+    "CHANNEL_UNBRIDGE": _unbridged,
+    "CHANNEL_EXECUTE_COMPLETE": _executed,
+    "CHANNEL_HANGUP_COMPLETE": _hung_up,
+    "CHANNEL_HOLD": _noted("call.held"),
+    "CHANNEL_UNHOLD": _noted("call.unheld"),
+    "DTMF": _digit,
+    "RECORD_START": _recording_started,
+    "RECORD_STOP": _recording_stopped,
+}
+
+_OTHER_LEG: dict[str, _Handler] = {
+    "CHANNEL_PROGRESS": _noted("leg.ringing"),
+    "CHANNEL_PROGRESS_MEDIA": _noted("leg.ringing"),
+    "CHANNEL_ANSWER": _noted("leg.answered"),
+    "CHANNEL_HANGUP_COMPLETE": _other_left,
+}

@@ -1,0 +1,249 @@
+"""Calls that come in: whose they are, and what they are connected with."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from irisx.kernel.db import transaction
+from irisx.telephony.calls import connect
+from irisx.telephony.calls.live import LiveCall, channel_time, unseen_end
+from irisx.telephony.calls.models import Call
+from irisx.telephony.calls.states import ENDED, CallStatus, Direction
+from irisx.telephony.esl import commands
+from irisx.telephony.esl.wire import Event
+from irisx.telephony.missed import Ingress, MissedCall
+from irisx.telephony.switch import Switch, leg_variables
+from irisx.tenancy.models import PhoneNumber, SipAccount, Tenant, TenantStatus
+from irisx.tenancy.settings import TenantSettings
+
+log = structlog.get_logger()
+
+#: Causes and the SIP code that mod_sofia makes of each (sofia_glue.c `hangup_cause_to_sip`).
+UNKNOWN_NUMBER = "UNALLOCATED_NUMBER"  # 404
+SUSPENDED = "INCOMING_CALL_BARRED"  # 403
+NO_DESTINATION = "SUBSCRIBER_ABSENT"  # 480
+TOO_MANY = "SWITCH_CONGESTION"  # 503
+NO_DATABASE = "NORMAL_TEMPORARY_FAILURE"  # 503
+
+_E164 = re.compile(r"\+?[1-9][0-9]{6,14}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose call it is. `refusal`: the cause with which it is turned away, if it is."""
+
+    tenant_id: int
+    direction: Direction
+    from_number: str
+    to_number: str
+    destination: str | None = None
+    record: bool = False
+    refusal: str | None = None
+
+
+_last_seen: dict[str, Owner] = {}
+
+
+def take(switch: Switch, event: Event) -> None:
+    """An inbound channel is parked for the engine: find its owner, record it, connect it."""
+    channel = event["Unique-ID"]
+    owner = _owner_of(event)
+    if isinstance(owner, str):
+        log.info("inbound.refused", channel=channel, cause=owner, to=called_number(event))
+        switch.run(*_cancel_announcement(event), commands.uuid_kill(channel, owner))
+        return
+    call = _record(switch, event, owner)
+    variables = leg_variables(call)
+    switch.run(
+        *_cancel_announcement(event),
+        commands.keep_end(channel),
+        *(commands.uuid_setvar(channel, name, value) for name, value in variables.items()),
+    )
+    if owner.refusal is not None:
+        connect.hang_up(switch, call, owner.refusal)
+    elif owner.destination is None:
+        connect.hang_up(switch, call, NO_DESTINATION)
+    else:
+        connect.connect(switch, call, owner.destination)
+
+
+def _cancel_announcement(event: Event) -> list[commands.Api]:
+    """The dialplan's timer that would tell the caller that nobody takes the call."""
+    task = event.variable("irisx_no_engine_task") or ""
+    return [commands.sched_del_task(int(task))] if task.isdigit() and int(task) else []
+
+
+def called_number(event: Event) -> str:
+    """The number that was called, as E.164 where it is one."""
+    return as_e164(event.get("Caller-Destination-Number", ""))
+
+
+def as_e164(number: str) -> str:
+    """Carriers send E.164 with and without `+`."""
+    return f"+{number.lstrip('+')}" if _E164.match(number) else number
+
+
+def _owner_of(event: Event) -> Owner | str:
+    """The call's owner, or the cause with which to refuse what has none."""
+    if event.variable("irisx_ingress") == Ingress.AGENT.value:
+        key = f"agent:{event.variable('sip_auth_username')}:{called_number(event)}"
+    else:
+        key = called_number(event)
+    try:
+        with transaction() as session:
+            owner = _look_up(session, event)
+    except (OperationalError, PoolTimeout) as error:
+        log.warning("inbound.owner_from_memory", error=str(error)[:200])
+        return _last_seen.get(key, NO_DATABASE)
+    if isinstance(owner, Owner):
+        _last_seen[key] = owner
+    return owner
+
+
+def _look_up(session: Session, event: Event) -> Owner | str:
+    caller = as_e164(event.get("Caller-Caller-ID-Number", "")) or "anonymous"
+    called = called_number(event)
+    if event.variable("irisx_ingress") == Ingress.AGENT.value:
+        return _agents_call(session, event.variable("sip_auth_username") or "", called)
+    row = session.execute(
+        select(PhoneNumber, Tenant)
+        .join(Tenant, Tenant.id == PhoneNumber.tenant_id)
+        .where(PhoneNumber.number == called, Tenant.status != TenantStatus.DELETED)
+    ).one_or_none()
+    if row is None:
+        return UNKNOWN_NUMBER
+    number, tenant = row
+    settings = TenantSettings.model_validate(tenant.settings)
+    return Owner(
+        tenant_id=tenant.id,
+        direction=Direction.INBOUND,
+        from_number=caller,
+        to_number=called,
+        destination=connect.text_of(number.destination) if number.destination else None,
+        record=settings.record_calls,
+        refusal=_refusal(session, tenant, settings),
+    )
+
+
+def _agents_call(session: Session, username: str, called: str) -> Owner | str:
+    """A phone of the tenant calls out: it shows the tenant's number."""
+    row = session.execute(
+        select(SipAccount, Tenant)
+        .join(Tenant, Tenant.id == SipAccount.tenant_id)
+        .where(SipAccount.username == username)
+    ).one_or_none()
+    if row is None:
+        return SUSPENDED
+    _, tenant = row
+    settings = TenantSettings.model_validate(tenant.settings)
+    first = select(PhoneNumber.number).where(PhoneNumber.tenant_id == tenant.id)
+    number = settings.default_caller_id or session.scalar(first.order_by(PhoneNumber.id).limit(1))
+    return Owner(
+        tenant_id=tenant.id,
+        direction=Direction.OUTBOUND,
+        from_number=number or "anonymous",
+        to_number=called,
+        destination=called,
+        record=settings.record_calls,
+        refusal=_refusal(session, tenant, settings),
+    )
+
+
+def _refusal(session: Session, tenant: Tenant, settings: TenantSettings) -> str | None:
+    if tenant.status is not TenantStatus.ACTIVE:
+        return SUSPENDED
+    live = select(func.count()).where(Call.tenant_id == tenant.id, Call.status.not_in(list(ENDED)))
+    if (session.scalar(live) or 0) >= settings.max_concurrent_calls:
+        return TOO_MANY
+    return None
+
+
+def _record(switch: Switch, event: Event, owner: Owner) -> LiveCall:
+    """The call's row and `call.initiated`, and the call among those of the node."""
+    columns: dict[str, Any] = {
+        "id": UUID(event["Unique-ID"]),
+        "initiated_at": channel_time(event, "Created") or event.timestamp,
+        "tenant_id": owner.tenant_id,
+        "direction": owner.direction,
+        "status": CallStatus.INITIATED,
+        "from_number": owner.from_number,
+        "to_number": owner.to_number,
+        "caller_name": event.get("Caller-Caller-ID-Name"),
+        "record": owner.record,
+        "sandbox": switch.sandbox,
+        "node": switch.name,
+        "stir_shaken": stir_shaken(event),
+    }
+    call = LiveCall(
+        id=columns["id"],
+        tenant_id=owner.tenant_id,
+        direction=owner.direction,
+        initiated_at=columns["initiated_at"],
+        from_number=owner.from_number,
+        to_number=owner.to_number,
+        journal=switch.journal,
+        sandbox=switch.sandbox,
+        record=owner.record,
+    )
+    call.journal.record(call.announce(columns))
+    switch.adopt(call)
+    return call
+
+
+def stir_shaken(headers: Mapping[str, str]) -> dict[str, str] | None:
+    """Identity (RFC 8224) and verstat (ATIS-1000074) as they came, kept for the call's record."""
+    kept = {
+        "identity": headers.get("variable_sip_h_Identity")
+        or headers.get("variable_sip_i_identity"),
+        "p_asserted_identity": headers.get("variable_sip_P-Asserted-Identity"),
+        "verstat": headers.get("variable_sip_verstat"),
+    }
+    found = {name: value for name, value in kept.items() if value}
+    return found or None
+
+
+def record_missed(switch: Switch, note: MissedCall) -> None:
+    """Store a call that came while no engine was there: `no-answer`, for the reason NO_ENGINE.
+
+    When the caller gave up is not known; the call is shown as ended when it came.
+    """
+    called = as_e164(note.called or "")
+    with transaction() as session:
+        tenant_id = session.scalar(
+            select(PhoneNumber.tenant_id).where(PhoneNumber.number == called)
+        )
+    if tenant_id is None:
+        return
+    caller = as_e164(note.caller or "") or "anonymous"
+    call = LiveCall(
+        id=note.uuid,
+        tenant_id=tenant_id,
+        direction=Direction.INBOUND,
+        initiated_at=note.received_at,
+        from_number=caller,
+        to_number=called,
+        journal=switch.journal,
+        sandbox=switch.sandbox,
+    )
+    columns = {
+        "id": note.uuid,
+        "initiated_at": note.received_at,
+        "tenant_id": tenant_id,
+        "direction": Direction.INBOUND,
+        "status": CallStatus.INITIATED,
+        "from_number": caller,
+        "to_number": called,
+        "sandbox": switch.sandbox,
+        "node": switch.name,
+    }
+    call.journal.record(call.announce(columns))
+    call.finish(dataclasses.replace(unseen_end(call, "NO_ENGINE"), ended_at=note.received_at))

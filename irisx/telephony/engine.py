@@ -1,0 +1,234 @@
+"""The engine: the daemon that holds the nodes' Event Sockets and runs the calls."""
+
+import json
+import signal
+import time
+
+import gevent
+import structlog
+from gevent.event import Event as Signal
+from redis import RedisError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from irisx.kernel.errors import Unavailable
+from irisx.kernel.health import announce_ready
+from irisx.kernel.redis import redis
+from irisx.settings import get_settings
+from irisx.telephony import bus, carriers
+from irisx.telephony.bus import Command
+from irisx.telephony.calls import control, handling, outbound, recovery
+from irisx.telephony.calls.journal import Journal
+from irisx.telephony.esl.errors import EslError
+from irisx.telephony.esl.wire import Event
+from irisx.telephony.lease import RENEW_SECONDS, Leases
+from irisx.telephony.switch import Switch
+
+log = structlog.get_logger()
+
+#: Seconds after which a node that stays away has lost its calls.
+NODE_LOST_AFTER = 300
+_REPORT_SECONDS = 1.0
+_GIVE_UP_EVERY_SECONDS = 5.0
+_RECOVER_AGAIN_SECONDS = 1.0
+_CARRIERS_TICK_SECONDS = 0.5
+#: A notice may be lost and a carrier's name may get other addresses.
+_CARRIERS_EVERY_SECONDS = 30.0
+
+
+class Engine:
+    """One engine over several nodes. `run` blocks until `stop` is set."""
+
+    def __init__(self) -> None:
+        settings = get_settings()
+        self.stop = Signal()
+        self.journal = Journal(settings.home / "spool" / "calls.jsonl")
+        self.leases = Leases()
+        self.held: set[str] = set()
+        self._away_since: dict[str, float] = {}
+        self._carriers_due: dict[str, float] = {}
+        nodes = [(url, False) for url in (settings.esl_url or "").split(",") if url]
+        if settings.sandbox_esl_url:
+            nodes.append((settings.sandbox_esl_url, True))
+        self.switches = [
+            Switch(
+                url,
+                sandbox=sandbox,
+                journal=self.journal,
+                on_event=self._on_event,
+                on_up=self._on_up,
+                on_down=self._on_down,
+            )
+            for url, sandbox in nodes
+        ]
+
+    def run(self) -> None:
+        self.journal.start()
+        for switch in self.switches:
+            self._away_since[switch.name] = time.monotonic()
+            switch.connection.start()
+            gevent.spawn(self._hold, switch)
+        loops = [
+            gevent.spawn(bus.serve, self.leases.engine_id, self._carry_out, self.stop),
+            gevent.spawn(self._dial),
+            gevent.spawn(self._report),
+            gevent.spawn(self._follow_carriers),
+        ]
+        announce_ready("engine")
+        self.stop.wait()
+        gevent.joinall(loops, timeout=2)
+        self.journal.flush(timeout=1)
+        for switch in self.switches:
+            self.leases.release(switch)
+            switch.connection.close()
+
+    # -- nodes ------------------------------------------------------------------------------------
+
+    def _on_event(self, switch: Switch, event: Event) -> None:
+        if switch.name in self.held:
+            handling.handle(switch, event)
+
+    def _on_up(self, switch: Switch) -> None:
+        self._away_since.pop(switch.name, None)
+
+    def _on_down(self, switch: Switch, reason: str) -> None:
+        self.held.discard(switch.name)
+        self._away_since[switch.name] = time.monotonic()
+
+    def _hold(self, switch: Switch) -> None:
+        """Keep the node's lease; whoever gets it takes the node's calls up."""
+        while not self.stop.is_set():
+            if switch.connection.wait_up(RENEW_SECONDS):
+                try:
+                    holds = self.leases.hold(switch)
+                    if holds and switch.name not in self.held:
+                        self._take_over(switch)
+                    elif not holds:
+                        self.held.discard(switch.name)
+                except EslError as error:
+                    log.info("engine.node_lost_meanwhile", switch=switch.name, reason=str(error))
+                self.stop.wait(RENEW_SECONDS)
+            self._give_up(switch)
+
+    def _take_over(self, switch: Switch) -> None:
+        started = time.monotonic()
+        self.held.add(switch.name)
+        switch.inspect()
+        self._carriers_due.pop(switch.name, None)
+        calls = self._recover(switch)
+        took_ms = round((time.monotonic() - started) * 1000)
+        log.info("engine.node_taken", switch=switch.name, calls=calls, took_ms=took_ms)
+
+    def _recover(self, switch: Switch) -> int:
+        try:
+            return recovery.recover(switch)
+        except (OperationalError, PoolTimeout) as error:
+            log.warning("engine.recovery_incomplete", switch=switch.name, error=str(error)[:200])
+            gevent.spawn_later(_RECOVER_AGAIN_SECONDS, self._recover_again, switch)
+            return len(switch.calls)
+
+    def _recover_again(self, switch: Switch) -> None:
+        if switch.name in self.held:
+            try:
+                self._recover(switch)
+            except EslError as error:
+                log.info("engine.recovery_interrupted", switch=switch.name, reason=str(error))
+
+    def _give_up(self, switch: Switch) -> None:
+        since = self._away_since.get(switch.name)
+        if since is not None and time.monotonic() - since > NODE_LOST_AFTER and switch.calls:
+            recovery.give_up_node(switch)
+
+    # -- calls ------------------------------------------------------------------------------------
+
+    def _dial(self) -> None:
+        """Take calls that wait for an engine: when told of one, and at least each second."""
+        given_up_at = 0.0
+        while not self.stop.is_set():
+            try:
+                nodes = [switch for switch in self.switches if switch.name in self.held]
+                taken = outbound.claim(nodes)
+                for row, switch in taken:
+                    call = outbound.take_row(row, self.journal)
+                    gevent.spawn(outbound.place, switch, call)
+                if time.monotonic() - given_up_at > _GIVE_UP_EVERY_SECONDS:
+                    outbound.give_up_waiting(self.journal)
+                    given_up_at = time.monotonic()
+                if len(taken) < outbound.CLAIM:
+                    bus.wait_for_new_calls(self.stop)
+            except SQLAlchemyError as error:
+                log.warning("engine.database_away", error=str(error)[:200])
+                self.stop.wait(1)
+
+    def _carry_out(self, command: Command) -> dict[str, object]:
+        for switch in self.switches:
+            call = switch.calls.get(str(command.call_id))
+            if call is not None:
+                return control.carry_out(switch, call, command)
+        raise Unavailable("The engine does not have this call.", code="ENGINE_UNAVAILABLE")
+
+    # -- what others see and want -----------------------------------------------------------------
+
+    def _report(self) -> None:
+        """Tell the API how the nodes are, and learn which of them are to be drained."""
+        while not self.stop.wait(_REPORT_SECONDS):
+            try:
+                draining = {name.decode() for name in redis().smembers("irisx:draining")}
+                for switch in self.switches:
+                    switch.draining = switch.name in draining
+                    if switch.name in self.held or not switch.connection.up:
+                        redis().hset("irisx:nodes", switch.name, json.dumps(self._state(switch)))
+            except RedisError as error:
+                log.info("engine.not_reported", reason=str(error))
+
+    def _state(self, switch: Switch) -> dict[str, object]:
+        return {
+            "host": str(switch.connection.address),
+            "up": switch.connection.up,
+            "error": str(switch.connection.last_error or ""),
+            "sandbox": switch.sandbox,
+            "core_uuid": switch.connection.core_uuid,
+            "version": switch.version,
+            "api_expansion": switch.api_expansion,
+            "calls": len(switch.calls),
+            "max_calls": switch.capacity,
+            "draining": switch.draining,
+            "engine": self.leases.engine_id,
+            "journal_backlog": self.journal.backlog,
+            "seen_at": time.time(),
+        }
+
+    def _follow_carriers(self) -> None:
+        """Have the nodes take up carriers as soon as they change; look by ourselves at times."""
+        while not self.stop.is_set():
+            try:
+                with redis().pubsub(ignore_subscribe_messages=True) as changes:
+                    changes.subscribe("irisx:carriers")
+                    while not self.stop.is_set():
+                        told = changes.get_message(timeout=_CARRIERS_TICK_SECONDS) is not None
+                        self._refresh_carriers(told)
+            except RedisError as error:
+                log.info("engine.carriers_not_followed", reason=str(error))
+                self.stop.wait(_CARRIERS_TICK_SECONDS)
+                self._refresh_carriers(told=False)
+
+    def _refresh_carriers(self, told: bool) -> None:
+        for switch in self.switches:
+            due = time.monotonic() >= self._carriers_due.get(switch.name, 0.0)
+            if switch.sandbox or switch.name not in self.held or not (told or due):
+                continue
+            try:
+                done = carriers.refresh(switch)
+            except (EslError, SQLAlchemyError) as error:
+                done = False
+                log.warning("engine.carriers_stale", switch=switch.name, error=str(error)[:200])
+            wait = _CARRIERS_EVERY_SECONDS if done else _CARRIERS_TICK_SECONDS
+            self._carriers_due[switch.name] = time.monotonic() + wait
+
+
+def main() -> None:
+    """The process `irisx engine`."""
+    engine = Engine()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, engine.stop.set)
+    engine.run()

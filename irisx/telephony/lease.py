@@ -1,0 +1,88 @@
+"""Which engine holds a node. Exactly one: two would both act on the same events.
+
+The lease is a key in Redis (`irisx:node:<node>`), renewed each half second. The holder also leaves
+its name and the time on the node itself, which decides while Redis is away. An engine on the same
+machine whose process is gone has lost its lease at once: a restart needs no waiting.
+"""
+
+import json
+import os
+import socket
+import time
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from redis import RedisError
+
+from irisx.kernel.redis import redis
+from irisx.telephony.esl import commands
+from irisx.telephony.esl.errors import CommandRefused
+from irisx.telephony.switch import Switch
+
+log = structlog.get_logger()
+
+RENEW_SECONDS = 0.5
+TTL_SECONDS = 2.0
+_VARIABLE = "irisx_engine"
+
+
+class Leases:
+    """This engine's leases."""
+
+    def __init__(self) -> None:
+        self.engine_id = uuid4().hex
+        self._me = {"engine": self.engine_id, "host": socket.gethostname(), "pid": os.getpid()}
+
+    def hold(self, switch: Switch) -> bool:
+        """Take or renew the lease of a node that is up; False while another engine has it.
+
+        Raises EslError if the node goes away meanwhile.
+        """
+        key = f"irisx:node:{switch.name}"
+        try:
+            held = redis().get(key)
+            holder = json.loads(held) if held else None
+            if holder is not None and self._belongs_to_other(holder):
+                return False
+            redis().set(key, json.dumps(self._me), px=round(TTL_SECONDS * 1000))
+        except RedisError:
+            if self._belongs_to_other(self._seen_on_node(switch)):
+                return False
+        beat = json.dumps(self._me | {"at": round(time.time(), 1)})
+        switch.connection.api(commands.global_setvar(_VARIABLE, beat))
+        return True
+
+    def release(self, switch: Switch) -> None:
+        """Give the node to whoever asks next."""
+        try:
+            held = redis().get(f"irisx:node:{switch.name}")
+            if held and json.loads(held)["engine"] == self.engine_id:
+                redis().delete(f"irisx:node:{switch.name}")
+        except RedisError as error:
+            log.info("lease.not_released", switch=switch.name, reason=str(error))
+
+    def _belongs_to_other(self, holder: dict[str, Any] | None) -> bool:
+        if holder is None or holder["engine"] == self.engine_id:
+            return False
+        if holder["host"] == self._me["host"] and not _is_alive(holder["pid"]):
+            return False
+        return bool(time.time() - holder.get("at", time.time()) < TTL_SECONDS)
+
+    def _seen_on_node(self, switch: Switch) -> dict[str, Any] | None:
+        try:
+            value = switch.connection.api(commands.global_getvar(_VARIABLE))
+            seen: dict[str, Any] = json.loads(value)
+        except (CommandRefused, ValueError):
+            return None
+        return seen
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
