@@ -10,6 +10,10 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
+class SettingMissing(RuntimeError):
+    """What was asked for needs a setting that this process has not."""
+
+
 class Settings(BaseSettings):
     """The settings of one installation; a process reads them once, at its start."""
 

@@ -9,6 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from irisx.cli import installation
 from irisx.kernel.errors import IrisxError
+from irisx.settings import SettingMissing
 
 _COMMANDS = {
     "up": "irisx.cli.up:up",
@@ -41,6 +42,8 @@ class _Commands(click.Group):
         except IrisxError as error:
             faults = "".join(f"\n  {d['field']}: {d['message']}" for d in error.details)
             raise click.ClickException(error.message + faults) from None
+        except SettingMissing as error:
+            raise click.ClickException(f"{error}. Is `irisx up` running on this home?") from None
         except OperationalError as error:
             raise click.ClickException(f"The database does not answer: {error.orig}") from None
 

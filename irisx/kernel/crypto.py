@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from itsdangerous import BadData, URLSafeSerializer
 
-from irisx.settings import get_settings
+from irisx.settings import SettingMissing, get_settings
 
 
 class BadToken(ValueError):
@@ -25,7 +25,7 @@ def derive_key(purpose: str) -> bytes:
     """32 bytes that only this installation and this purpose have."""
     secret = get_settings().secret_key
     if secret is None:
-        raise RuntimeError("IRISX_SECRET_KEY is not set; `irisx up` sets it for its parts")
+        raise SettingMissing("IRISX_SECRET_KEY is not set; `irisx up` sets it for its parts")
     hkdf = HKDF(algorithm=SHA256(), length=32, salt=None, info=f"irisx/{purpose}".encode())
     return hkdf.derive(secret.get_secret_value().encode())
 

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.types import Text, TypeEngine
 
-from irisx.settings import get_settings
+from irisx.settings import SettingMissing, get_settings
 
 
 def text_enum(enum: type[StrEnum]) -> TypeEngine[Any]:
@@ -55,7 +55,7 @@ def engine() -> Engine:
     """This process's connection pool."""
     url = get_settings().database_url
     if url is None:
-        raise RuntimeError("IRISX_DATABASE_URL is not set; `irisx up` sets it for its parts")
+        raise SettingMissing("IRISX_DATABASE_URL is not set; `irisx up` sets it for its parts")
     return create_engine(
         url,
         pool_size=10,

@@ -6,7 +6,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from irisx.settings import get_settings
+from irisx.settings import SettingMissing, get_settings
 
 #: A Redis that does not answer in this time counts as away; callers degrade.
 TIMEOUT_SECONDS = 2.0
@@ -17,7 +17,7 @@ def redis() -> "Redis[bytes]":
     """This process's Redis client. Its calls raise `redis.RedisError` when Redis is away."""
     url = get_settings().redis_url
     if url is None:
-        raise RuntimeError("IRISX_REDIS_URL is not set; `irisx up` sets it for its parts")
+        raise SettingMissing("IRISX_REDIS_URL is not set; `irisx up` sets it for its parts")
     return Redis.from_url(
         url,
         socket_timeout=TIMEOUT_SECONDS,
