@@ -63,7 +63,7 @@ class FreeSwitch:
             "IRISX_XML_TOKEN": self.xml_token,
             "IRISX_API_URL": api_url,
             "IRISX_RTP_START": str(rtp_start),
-            "IRISX_RTP_END": str(rtp_start + RTP_PORTS - 1),
+            "IRISX_RTP_END": str(rtp_start + RTP_PORTS - 2),
             **(environment or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
@@ -130,9 +130,8 @@ class FreeSwitch:
         if self._process is not None and self._process.poll() is not None:
             raise AssertionError("FreeSWITCH ended at its start")
         try:
-            return (
-                "is ready" in self.api("status") and self.api("sofia status").count("RUNNING") == 2
-            )
+            running = re.findall(r"(\w+)\s+profile\s.*RUNNING", self.api("sofia status"))
+            return {"carriers", "agents"} <= set(running) and "is ready" in self.api("status")
         except OSError:
             return False
 
