@@ -30,6 +30,7 @@ _SECRET_TEXT = re.compile(
     r"|\b(?:irx_(?:live|test|admin)|whsec)_[\w-]+",
     re.IGNORECASE,
 )
+_EXCEPTION = re.compile(r"^[\w.]+(?:: .*)?$", re.MULTILINE)  # "KeyError: 'x'", after its trace
 _NOISY = ("urllib3", "botocore", "s3transfer", "alembic")
 
 
@@ -105,9 +106,9 @@ def _without_secrets(name: object, value: Any) -> Any:
 
 
 def _without_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """The terminal shows an exception's last line; the file has the whole."""
+    """The terminal shows what an exception says; the file has the whole of it."""
     if "exception" in event:
-        event["error"] = event.pop("exception").rpartition("\n")[2]
+        event["error"] = _EXCEPTION.findall(event.pop("exception"))[-1:]
     return event
 
 

@@ -19,16 +19,14 @@ def upgrade() -> None:
     op.create_table('admin_users',
     sa.Column('email', sa.Text(), nullable=False),
     sa.Column('name', sa.Text(), nullable=False),
-    sa.Column('role', sa.Text(), nullable=False),
-    sa.Column('password_hash', sa.Text(), nullable=True),
-    sa.Column('token_hash', sa.Text(), nullable=True),
+    sa.Column('role', sa.Enum('admin', 'viewer', name='adminrole', native_enum=False, length=32), nullable=False),
+    sa.Column('password_hash', sa.Text(), nullable=False),
     sa.Column('active', sa.Boolean(), nullable=False),
     sa.Column('last_login_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_admin_users')),
-    sa.UniqueConstraint('email', name=op.f('uq_admin_users_email')),
-    sa.UniqueConstraint('token_hash', name=op.f('uq_admin_users_token_hash'))
+    sa.UniqueConstraint('email', name=op.f('uq_admin_users_email'))
     )
     op.create_table('audit_log',
     sa.Column('tenant_id', sa.BigInteger(), nullable=True),
@@ -120,12 +118,10 @@ def upgrade() -> None:
     )
     op.create_index('ix_domain_events_stream', 'domain_events', ['tenant_id', 'xid', 'id'], unique=False)
     op.create_index('ix_domain_events_undispatched', 'domain_events', ['id'], unique=False, postgresql_where=sa.text('dispatched_at IS NULL'))
-    op.create_table('features',
+    op.create_table('feature_defaults',
     sa.Column('key', sa.Text(), nullable=False),
-    sa.Column('description', sa.Text(), nullable=False),
     sa.Column('enabled', sa.Boolean(), nullable=False),
-    sa.Column('updated_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
-    sa.PrimaryKeyConstraint('key', name=op.f('pk_features'))
+    sa.PrimaryKeyConstraint('key', name=op.f('pk_feature_defaults'))
     )
     op.create_table('idempotency_keys',
     sa.Column('scope', sa.Text(), nullable=False),
@@ -137,6 +133,11 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('scope', 'key', name=op.f('pk_idempotency_keys'))
     )
     op.create_index('ix_idempotency_keys_created_at', 'idempotency_keys', [sa.literal_column('created_at')], unique=False)
+    op.create_table('switch_nodes',
+    sa.Column('name', sa.Text(), nullable=False),
+    sa.Column('draining', sa.Boolean(), nullable=False),
+    sa.PrimaryKeyConstraint('name', name=op.f('pk_switch_nodes'))
+    )
     op.create_table('tenants',
     sa.Column('name', sa.Text(), nullable=False),
     sa.Column('status', sa.Enum('active', 'suspended', 'deleted', name='tenantstatus', native_enum=False, length=32), nullable=False),
@@ -146,6 +147,40 @@ def upgrade() -> None:
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_tenants'))
     )
+    op.create_table('webhook_attempts',
+    sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.Column('tenant_id', sa.BigInteger(), nullable=False),
+    sa.Column('webhook_id', sa.BigInteger(), nullable=False),
+    sa.Column('delivery_id', sa.BigInteger(), nullable=False),
+    sa.Column('event_id', sa.BigInteger(), nullable=False),
+    sa.Column('event_type', sa.Text(), nullable=False),
+    sa.Column('number', sa.Integer(), nullable=False),
+    sa.Column('success', sa.Boolean(), nullable=False),
+    sa.Column('status', sa.Integer(), nullable=True),
+    sa.Column('duration_ms', sa.Integer(), nullable=False),
+    sa.Column('response_head', sa.Text(), nullable=True),
+    sa.Column('error', sa.Text(), nullable=True),
+    sa.PrimaryKeyConstraint('id', 'created_at', name=op.f('pk_webhook_attempts')),
+    postgresql_partition_by='RANGE (created_at)'
+    )
+    op.create_index('ix_webhook_attempts_webhook', 'webhook_attempts', ['webhook_id', 'created_at', 'id'], unique=False)
+    op.create_table('webhook_deliveries',
+    sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.Column('tenant_id', sa.BigInteger(), nullable=False),
+    sa.Column('webhook_id', sa.BigInteger(), nullable=False),
+    sa.Column('event_id', sa.BigInteger(), nullable=False),
+    sa.Column('event_type', sa.Text(), nullable=False),
+    sa.Column('subject', sa.Text(), nullable=False),
+    sa.Column('status', sa.Enum('pending', 'succeeded', 'failed', 'canceled', name='deliverystatus', native_enum=False, length=32), nullable=False),
+    sa.Column('attempts', sa.Integer(), nullable=False),
+    sa.Column('next_attempt_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.PrimaryKeyConstraint('id', 'created_at', name=op.f('pk_webhook_deliveries')),
+    postgresql_partition_by='RANGE (created_at)'
+    )
+    op.create_index('ix_webhook_deliveries_due', 'webhook_deliveries', ['next_attempt_at', 'id'], unique=False, postgresql_where=sa.text("status = 'pending'"))
+    op.create_index('ix_webhook_deliveries_webhook', 'webhook_deliveries', ['webhook_id', 'created_at'], unique=False)
     op.create_table('api_keys',
     sa.Column('tenant_id', sa.BigInteger(), nullable=False),
     sa.Column('name', sa.Text(), nullable=False),
@@ -196,6 +231,8 @@ def upgrade() -> None:
     sa.Column('size_bytes', sa.BigInteger(), nullable=True),
     sa.Column('transcription_text', sa.Text(), nullable=True),
     sa.Column('transcription_confidence', sa.Double(), nullable=True),
+    sa.Column('reason', sa.Text(), nullable=True),
+    sa.Column('next_try_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('deleted_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
@@ -204,7 +241,9 @@ def upgrade() -> None:
     sa.UniqueConstraint('path', name=op.f('uq_recordings_path'))
     )
     op.create_index(op.f('ix_recordings_call_id'), 'recordings', ['call_id'], unique=False)
+    op.create_index('ix_recordings_not_erased', 'recordings', ['id'], unique=False, postgresql_where="status = 'deleted' AND location IS NOT NULL")
     op.create_index('ix_recordings_tenant', 'recordings', ['tenant_id', 'id'], unique=False)
+    op.create_index('ix_recordings_unfinished', 'recordings', ['id'], unique=False, postgresql_where="status = 'recording'")
     op.create_table('sip_accounts',
     sa.Column('tenant_id', sa.BigInteger(), nullable=False),
     sa.Column('name', sa.Text(), nullable=False),
@@ -219,11 +258,10 @@ def upgrade() -> None:
     op.create_index(op.f('ix_sip_accounts_tenant_id'), 'sip_accounts', ['tenant_id'], unique=False)
     op.create_table('tenant_features',
     sa.Column('tenant_id', sa.BigInteger(), nullable=False),
-    sa.Column('feature_key', sa.Text(), nullable=False),
+    sa.Column('key', sa.Text(), nullable=False),
     sa.Column('enabled', sa.Boolean(), nullable=False),
-    sa.ForeignKeyConstraint(['feature_key'], ['features.key'], name=op.f('fk_tenant_features_feature_key_features')),
     sa.ForeignKeyConstraint(['tenant_id'], ['tenants.id'], name=op.f('fk_tenant_features_tenant_id_tenants')),
-    sa.PrimaryKeyConstraint('tenant_id', 'feature_key', name=op.f('pk_tenant_features'))
+    sa.PrimaryKeyConstraint('tenant_id', 'key', name=op.f('pk_tenant_features'))
     )
     op.create_table('users',
     sa.Column('tenant_id', sa.BigInteger(), nullable=False),
@@ -239,16 +277,36 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_users')),
     sa.UniqueConstraint('tenant_id', 'email', name=op.f('uq_users_tenant_id'))
     )
+    op.create_table('webhooks',
+    sa.Column('tenant_id', sa.BigInteger(), nullable=False),
+    sa.Column('url', sa.Text(), nullable=False),
+    sa.Column('events', postgresql.ARRAY(sa.Text()), nullable=False),
+    sa.Column('enabled', sa.Boolean(), nullable=False),
+    sa.Column('disabled_reason', sa.Enum('gone', 'failing', name='disabledreason', native_enum=False, length=32), nullable=True),
+    sa.Column('secret_encrypted', sa.Text(), nullable=False),
+    sa.Column('previous_secret_encrypted', sa.Text(), nullable=True),
+    sa.Column('previous_secret_until', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('updated_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.ForeignKeyConstraint(['tenant_id'], ['tenants.id'], name=op.f('fk_webhooks_tenant_id_tenants')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_webhooks'))
+    )
+    op.create_index(op.f('ix_webhooks_tenant_id'), 'webhooks', ['tenant_id'], unique=False)
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_index(op.f('ix_webhooks_tenant_id'), table_name='webhooks')
+    op.drop_table('webhooks')
     op.drop_table('users')
     op.drop_table('tenant_features')
     op.drop_index(op.f('ix_sip_accounts_tenant_id'), table_name='sip_accounts')
     op.drop_table('sip_accounts')
+    op.drop_index('ix_recordings_unfinished', table_name='recordings', postgresql_where="status = 'recording'")
     op.drop_index('ix_recordings_tenant', table_name='recordings')
+    op.drop_index('ix_recordings_not_erased', table_name='recordings', postgresql_where="status = 'deleted' AND location IS NOT NULL")
     op.drop_index(op.f('ix_recordings_call_id'), table_name='recordings')
     op.drop_table('recordings')
     op.drop_index(op.f('ix_phone_numbers_tenant_id'), table_name='phone_numbers')
@@ -257,10 +315,16 @@ def downgrade() -> None:
     op.drop_table('carrier_legs')
     op.drop_index(op.f('ix_api_keys_tenant_id'), table_name='api_keys')
     op.drop_table('api_keys')
+    op.drop_index('ix_webhook_deliveries_webhook', table_name='webhook_deliveries')
+    op.drop_index('ix_webhook_deliveries_due', table_name='webhook_deliveries', postgresql_where=sa.text("status = 'pending'"))
+    op.drop_table('webhook_deliveries')
+    op.drop_index('ix_webhook_attempts_webhook', table_name='webhook_attempts')
+    op.drop_table('webhook_attempts')
     op.drop_table('tenants')
+    op.drop_table('switch_nodes')
     op.drop_index('ix_idempotency_keys_created_at', table_name='idempotency_keys')
     op.drop_table('idempotency_keys')
-    op.drop_table('features')
+    op.drop_table('feature_defaults')
     op.drop_index('ix_domain_events_undispatched', table_name='domain_events', postgresql_where=sa.text('dispatched_at IS NULL'))
     op.drop_index('ix_domain_events_stream', table_name='domain_events')
     op.drop_table('domain_events')
