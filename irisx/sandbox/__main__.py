@@ -1,6 +1,6 @@
 """`python -m irisx.sandbox`: run the embedded switch.
 
-Prints one line of JSON, `{"ready": true, "port": …}`, when it listens. SIGTERM ends it at once.
+Prints one line of JSON, `{"ready": true, "port": …, "sip": …}`, when it listens; SIGTERM ends it.
 """
 
 import argparse
@@ -12,10 +12,16 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from irisx.sandbox import api_calls  # noqa: F401  (registers the commands)
 from irisx.sandbox.server import listen
 from irisx.sandbox.switch import Settings, Switch
+
+if TYPE_CHECKING:
+    from irisx.sandbox.sip import SipEndpoint
+
+log = logging.getLogger(__name__)
 
 
 def is_loopback(host: str) -> bool:
@@ -54,8 +60,8 @@ def parse_arguments(arguments: list[str]) -> Settings:
         parser.error("a password is needed")
     if not is_loopback(options.host) and not options.allow_remote:
         parser.error(f"{options.host} is not loopback; this needs --allow-remote")
-    if options.sip:
-        parser.error("--sip is not offered yet")
+    if options.sip and options.speed != 1:
+        parser.error("real SIP calls need --speed 1")
     if options.speed <= 0:
         parser.error("--speed must be positive")
     return Settings(
@@ -72,16 +78,32 @@ async def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     switch = Switch(settings)
     switch.start()
+    switch.sip = await open_sip(switch)
     server = await listen(switch)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     port = server.sockets[0].getsockname()[1]
-    sys.stdout.write(json.dumps({"ready": True, "port": port}) + "\n")
+    said = {"ready": True, "port": port, "sip": settings.sip if switch.sip else None}
+    sys.stdout.write(json.dumps(said) + "\n")
     sys.stdout.flush()
     await stop.wait()
     server.close()
+    if switch.sip is not None:
+        await switch.sip.close()
+
+
+async def open_sip(switch: Switch) -> "SipEndpoint | None":
+    """Real SIP, where it was asked for and the platform has the wheel of baresip."""
+    if not switch.settings.sip:
+        return None
+    try:
+        from irisx.sandbox.sip import open_endpoint
+    except ImportError as error:
+        log.warning("no SIP calls: baresip-python can't be imported (%s)", error)
+        return None
+    return await open_endpoint(switch, switch.settings.sip)
 
 
 def main() -> None:
