@@ -121,6 +121,10 @@ class Settings(BaseSettings):
     def recording_path(self) -> Path:
         return self.recordings_dir or self.home / "recordings"
 
+    @property
+    def taps_path(self) -> Path:
+        return self.taps_dir or Path("/dev/shm/irisx")  # noqa: S108 - tmpfs is what it is for
+
 
 @lru_cache
 def get_settings() -> Settings:

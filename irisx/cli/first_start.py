@@ -62,7 +62,7 @@ def _first_tenant() -> Tenant:
 
 
 def _first_number(tenant: Tenant) -> PhoneNumber:
-    number = numbers.add(SYSTEM, tenant.id, number=NUMBER, name="First number")
+    number = numbers.add(SYSTEM, tenant_id=tenant.id, number=NUMBER, name="First number")
     tenants.change(SYSTEM, tenant.id, settings={"default_caller_id": number.number})
     return number
 

@@ -29,7 +29,7 @@ def add(
         destination = {"type": "number", "to": to_number}
     elif to_account:
         destination = {"type": "agent", "id": to_account}
-    row = numbers.add(SYSTEM, tenant_id, number=e164, name=name, destination=destination)
+    row = numbers.add(SYSTEM, tenant_id=tenant_id, number=e164, name=name, destination=destination)
     click.echo(row.public_id)
 
 

@@ -107,8 +107,9 @@ def _without_secrets(name: object, value: Any) -> Any:
 
 def _without_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """The terminal shows what an exception says; the file has the whole of it."""
-    if "exception" in event:
-        event["error"] = _EXCEPTION.findall(event.pop("exception"))[-1:]
+    trace = event.pop("exception", None)
+    if trace is not None:
+        event["error"] = (_EXCEPTION.findall(trace) or [trace])[-1]
     return event
 
 
