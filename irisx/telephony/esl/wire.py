@@ -40,41 +40,48 @@ class Frame:
 class Event(Mapping[str, str]):
     """One event; a mapping from header name to value, the first of equal headers wins.
 
-    Headers are split when the first is asked for, and a value is unquoted only when it is asked
-    for: an event has some 200 of them and a reader wants ten.
+    A header is looked for in the text and unquoted when it is asked for: an event has some 200 of
+    them, a reader wants ten, and a dict of all would cost more than fifty searches.
     """
 
-    __slots__ = ("_block", "_headers", "_tail")
+    __slots__ = ("_head", "_tail")
 
     def __init__(self, block: bytes) -> None:
-        self._block = block
-        self._headers: dict[str, str] | None = None
-        self._tail = ""
-
-    def _split(self) -> dict[str, str]:
         # Latin-1 maps every byte to one character and back, so nothing is lost before unquoting.
-        head, _, self._tail = self._block.decode("latin-1").partition("\n\n")
-        lines = head.split("\n")
-        lines.reverse()
-        self._headers = headers = dict([line.split(": ", 1) for line in lines if ": " in line])
-        return headers
+        head, _, self._tail = block.decode("latin-1").partition("\n\n")
+        self._head = f"\n{head}\n"
+
+    def _find(self, name: str) -> str | None:
+        head = self._head
+        start = head.find(f"\n{name}: ")
+        if start < 0:
+            return None
+        start += len(name) + 3
+        return head[start : head.index("\n", start)]
 
     def __getitem__(self, name: str) -> str:
-        return _unquote((self._headers or self._split())[name])
+        value = self._find(name)
+        if value is None:
+            raise KeyError(name)
+        return _unquote(value)
 
     @overload
     def get(self, name: str) -> str | None: ...
     @overload
     def get(self, name: str, default: T) -> str | T: ...
     def get(self, name: str, default: T | None = None) -> str | T | None:
-        value = (self._headers or self._split()).get(name)
+        value = self._find(name)
         return default if value is None else _unquote(value)
 
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._find(name) is not None
+
     def __iter__(self) -> Iterator[str]:
-        return reversed(self._headers or self._split())
+        lines = self._head.split("\n")
+        return iter(dict.fromkeys(line.partition(": ")[0] for line in lines if ": " in line))
 
     def __len__(self) -> int:
-        return len(self._headers or self._split())
+        return sum(1 for _ in self)
 
     def __repr__(self) -> str:
         return f"<Event {self.name} {self.sequence} {self.uuid or ''}>"
@@ -116,7 +123,10 @@ class Event(Mapping[str, str]):
 
     def raw(self, name: str) -> bytes:
         """A header's bytes as they were before the switch encoded them. KeyError if absent."""
-        return unquote_to_bytes((self._headers or self._split())[name].encode("latin-1"))
+        value = self._find(name)
+        if value is None:
+            raise KeyError(name)
+        return unquote_to_bytes(value.encode("latin-1"))
 
 
 class Decoder:
