@@ -6,7 +6,7 @@ worker look at once. Without Redis a job runs by its interval.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import gevent
@@ -40,9 +40,8 @@ class Job:
     finish: Callable[[], None] | None = None
     due: Event = field(default_factory=Event, repr=False)
 
-    @property
-    def channel(self) -> bytes:
-        return (CHANNEL + (self.topic or self.name)).encode()
+    def __post_init__(self) -> None:
+        self.topic = self.topic or self.name
 
 
 class Runner:
@@ -54,14 +53,15 @@ class Runner:
 
     def run(self) -> None:
         """Work until `stop` is called and every batch under way has ended."""
-        listener = gevent.spawn(self._listen)
+        topics = {job.topic for job in self._jobs}
+        listener = gevent.spawn(listen, topics, self._heard, self._connected)
         gevent.joinall([gevent.spawn(self._loop, job) for job in self._jobs])
         listener.kill()
 
     def stop(self) -> None:
         """Begin no more batches."""
         self._stopping.set()
-        self._wake(self._jobs)
+        self._wake_all()
 
     def _loop(self, job: Job) -> None:
         failures = 0
@@ -86,33 +86,53 @@ class Runner:
             except Exception:
                 log.exception("job_finish_failed", job=job.name)
 
-    def _listen(self) -> None:
-        failures = 0
-        while True:
-            try:
-                with redis().pubsub(ignore_subscribe_messages=True) as channel:
-                    channel.subscribe(*{job.channel for job in self._jobs})
-                    self._wake(self._jobs)  # something may have been missed
-                    while True:
-                        message = channel.get_message(timeout=_LISTEN_SECONDS)
-                        failures = 0
-                        if message is not None:
-                            woken = message["channel"]
-                            self._wake([job for job in self._jobs if job.channel == woken])
-            except RedisError as error:
-                failures += 1
-                log.warning("jobs_run_by_interval", reason=str(error), failures=failures)
-                gevent.sleep(backoff_seconds(failures))
+    def _heard(self, topic: str, detail: str) -> None:
+        for job in self._jobs:
+            if job.topic == topic:
+                job.due.set()
 
-    @staticmethod
-    def _wake(jobs: Sequence[Job]) -> None:
-        for job in jobs:
+    def _connected(self, connected: bool) -> None:
+        self._wake_all()  # something may have been missed
+
+    def _wake_all(self) -> None:
+        for job in self._jobs:
             job.due.set()
 
 
 def backoff_seconds(failures: int) -> float:
     """Pause after the n-th failure in a row: 1, 2, 4 … 30 s, spread by a fifth."""
     return float(min(_MAX_BACKOFF_SECONDS, 2.0 ** (failures - 1)) * random.uniform(0.8, 1.2))
+
+
+def listen(
+    topics: Iterable[str],
+    heard: Callable[[str, str], None],
+    connected: Callable[[bool], None],
+) -> None:
+    """Call `heard(topic, detail)` for every wake, for ever; run it in a greenlet.
+
+    `connected(True)`: from now on nothing is missed; `connected(False)`: Redis is away.
+    """
+    failures = 0
+    while True:
+        try:
+            with redis().pubsub() as channel:
+                channel.subscribe(*(CHANNEL + topic for topic in topics))
+                while True:
+                    message = channel.get_message(timeout=_LISTEN_SECONDS)
+                    failures = 0
+                    if message is None:
+                        continue
+                    if message["type"] == "subscribe":
+                        connected(True)
+                    elif message["type"] == "message":
+                        topic = message["channel"].decode().removeprefix(CHANNEL)
+                        heard(topic, message["data"].decode())
+        except RedisError as error:
+            failures += 1
+            connected(False)
+            log.warning("redis is away; nothing is woken", reason=str(error), failures=failures)
+            gevent.sleep(backoff_seconds(failures))
 
 
 _pending: set[tuple[str, str]] = set()

@@ -1,14 +1,15 @@
 """What a tenant does with its webhooks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import (
     ColumnElement,
     Text,
     cast,
-    delete,
     exists,
     func,
     insert,
@@ -28,113 +29,118 @@ from irisx.integration.webhooks.models import (
     WebhookDelivery,
 )
 from irisx.integration.webhooks.signing import new_secret
-from irisx.kernel import clock, crypto, events, http
+from irisx.kernel import clock, crypto, http
 from irisx.kernel.db import transaction
-from irisx.kernel.errors import Conflict, NotFound, invalid
-from irisx.kernel.events import DomainEvent
+from irisx.kernel.errors import Conflict, NotFound, ValidationError, invalid
+from irisx.kernel.events import DomainEvent, publish
 from irisx.kernel.ids import public_id, token
 from irisx.kernel.jobs import wake
+from irisx.tenancy import audit
+from irisx.tenancy.access import Actor
 
 #: How long a replaced secret still signs beside the new one.
 ROTATION = timedelta(hours=24)
 MAX_WEBHOOKS = 100
 MAX_REPLAYED = 10_000
-_SECRET_LENGTH = range(8, 257)
 
 
-def list_webhooks(tenant_id: int) -> Sequence[Webhook]:
-    """All webhooks of a tenant (at most MAX_WEBHOOKS), oldest first."""
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A webhook with its new secret, which is shown this once."""
+
+    row: Webhook
+    secret: str
+
+
+class Fields(TypedDict, total=False):
+    """What may be changed of a webhook."""
+
+    url: str
+    events: list[str]
+    secret: str
+    enabled: bool
+
+
+def list_page(tenant_id: int, *, limit: int, offset: int) -> tuple[Sequence[Webhook], int]:
+    """Webhooks of a tenant, oldest first, and how many there are."""
+    mine = select(Webhook).where(Webhook.tenant_id == tenant_id)
     with transaction() as session:
-        found = select(Webhook).where(Webhook.tenant_id == tenant_id).order_by(Webhook.id)
-        return session.scalars(found).all()
+        rows = session.scalars(mine.order_by(Webhook.id).limit(limit).offset(offset)).all()
+        return rows, _count(session, tenant_id)
 
 
-def get_webhook(tenant_id: int, webhook_id: int) -> Webhook:
+def get(tenant_id: int, webhook_id: int) -> Webhook:
     with transaction() as session:
         return _get(session, tenant_id, webhook_id)
 
 
-def create_webhook(
+def create(
+    by: Actor,
     tenant_id: int,
     *,
     url: str,
-    subscribed: Sequence[str],
+    events: Sequence[str],
     secret: str | None = None,
     enabled: bool = True,
-) -> tuple[Webhook, str]:
-    """A new webhook and its secret, which is generated when none is given."""
+) -> Issued:
+    """A new webhook; its secret is generated when none is given."""
     http.check_url("url", url)
-    _check_events(subscribed)
-    secret = _checked_secret(secret)
+    _check_events(events)
+    secret = secret or new_secret()
     with transaction() as session:
-        held = select(func.count()).where(Webhook.tenant_id == tenant_id)
-        if session.scalars(held).one() >= MAX_WEBHOOKS:
+        if _count(session, tenant_id) >= MAX_WEBHOOKS:
             raise Conflict(f"A tenant has at most {MAX_WEBHOOKS} webhooks.")
-        webhook = Webhook(
+        row = Webhook(
             tenant_id=tenant_id,
             url=url,
-            events=list(dict.fromkeys(subscribed)),
+            events=list(dict.fromkeys(events)),
             enabled=enabled,
             secret_encrypted=crypto.encrypt(secret),
         )
-        session.add(webhook)
-    return webhook, secret
-
-
-def update_webhook(
-    tenant_id: int,
-    webhook_id: int,
-    *,
-    url: str | None = None,
-    subscribed: Sequence[str] | None = None,
-    secret: str | None = None,
-    enabled: bool | None = None,
-) -> Webhook:
-    """Change what is given. Another secret replaces the old one at once (see `rotate_secret`)."""
-    if url is not None:
-        http.check_url("url", url)
-    if subscribed is not None:
-        _check_events(subscribed)
-    with transaction() as session:
-        webhook = _get(session, tenant_id, webhook_id, lock=True)
-        if url is not None:
-            webhook.url = url
-        if subscribed is not None:
-            webhook.events = list(dict.fromkeys(subscribed))
-        if secret is not None:
-            webhook.secret_encrypted = crypto.encrypt(_checked_secret(secret))
-            webhook.previous_secret_encrypted = webhook.previous_secret_until = None
-        if enabled is not None:
-            webhook.enabled = enabled
-            webhook.disabled_reason = None
-            if not enabled:
-                _cancel_pending(session, webhook.id)
+        session.add(row)
         session.flush()
-        session.refresh(webhook)
-    return webhook
+        _audit(session, by, "webhook.created", row, None)
+    return Issued(row, secret)
 
 
-def delete_webhook(tenant_id: int, webhook_id: int) -> None:
+def change(by: Actor, tenant_id: int, webhook_id: int, **fields: Unpack[Fields]) -> Webhook:
+    """Set the given fields. Another secret replaces the old one at once (see `rotate_secret`);
+    `enabled` also ends what we did when we disabled the webhook ourselves."""
+    if "url" in fields:
+        http.check_url("url", fields["url"])
+    if "events" in fields:
+        _check_events(fields["events"])
+    with _changing(by, "webhook.updated", tenant_id, webhook_id) as (session, row):
+        row.url = fields.get("url", row.url)
+        row.events = list(dict.fromkeys(fields.get("events", row.events)))
+        if "secret" in fields:
+            row.secret_encrypted = crypto.encrypt(fields["secret"])
+            row.previous_secret_encrypted = row.previous_secret_until = None
+        if "enabled" in fields:
+            row.enabled = fields["enabled"]
+            row.disabled_reason = None
+            if not row.enabled:
+                _cancel_pending(session, row.id)
+    return row
+
+
+def rotate_secret(by: Actor, tenant_id: int, webhook_id: int, secret: str | None = None) -> Issued:
+    """A new secret; the old one signs beside it for ROTATION."""
+    secret = secret or new_secret()
+    with _changing(by, "webhook.secret_rotated", tenant_id, webhook_id) as (_, row):
+        row.previous_secret_encrypted = row.secret_encrypted
+        row.previous_secret_until = clock.now() + ROTATION
+        row.secret_encrypted = crypto.encrypt(secret)
+    return Issued(row, secret)
+
+
+def remove(by: Actor, tenant_id: int, webhook_id: int) -> None:
     """The webhook goes, with what was on its way. Its attempts stay until they age out."""
     with transaction() as session:
-        webhook = _get(session, tenant_id, webhook_id, lock=True)
-        _cancel_pending(session, webhook.id)
-        session.execute(delete(Webhook).where(Webhook.id == webhook.id))
-
-
-def rotate_secret(
-    tenant_id: int, webhook_id: int, secret: str | None = None
-) -> tuple[Webhook, str]:
-    """A new secret; the old one signs beside it for ROTATION."""
-    secret = _checked_secret(secret)
-    with transaction() as session:
-        webhook = _get(session, tenant_id, webhook_id, lock=True)
-        webhook.previous_secret_encrypted = webhook.secret_encrypted
-        webhook.previous_secret_until = clock.now() + ROTATION
-        webhook.secret_encrypted = crypto.encrypt(secret)
-        session.flush()
-        session.refresh(webhook)
-    return webhook, secret
+        row = _get(session, tenant_id, webhook_id, lock=True)
+        _cancel_pending(session, row.id)
+        _audit(session, by, "webhook.deleted", row, audit.snapshot(row), after=False)
+        session.delete(row)
 
 
 def enqueue_test(tenant_id: int, webhook_id: int, due: datetime) -> int:
@@ -255,7 +261,7 @@ def disable(session: Session, webhook_id: int, reason: DisabledReason) -> None:
     if switched is None:
         return
     _cancel_pending(session, webhook_id)
-    events.publish(
+    publish(
         session,
         key=token(DISABLED),
         tenant_id=switched.tenant_id,
@@ -277,6 +283,44 @@ def has_failed_since(session: Session, claim: Claim) -> bool:
         WebhookAttempt.success,
     )
     return not session.scalars(select(success)).one()
+
+
+def _count(session: Session, tenant_id: int) -> int:
+    return session.scalars(select(func.count()).where(Webhook.tenant_id == tenant_id)).one()
+
+
+@contextmanager
+def _changing(
+    by: Actor, action: str, tenant_id: int, webhook_id: int
+) -> Iterator[tuple[Session, Webhook]]:
+    """The locked row, to be changed in the block; audited at its end."""
+    with transaction() as session:
+        row = _get(session, tenant_id, webhook_id, lock=True)
+        before = audit.snapshot(row)
+        yield session, row
+        session.flush()
+        session.refresh(row)
+        _audit(session, by, action, row, before)
+
+
+def _audit(
+    session: Session,
+    by: Actor,
+    action: str,
+    row: Webhook,
+    before: dict[str, Any] | None,
+    *,
+    after: bool = True,
+) -> None:
+    audit.record(
+        session,
+        by,
+        action,
+        public_id("whk", row.id),
+        tenant_id=row.tenant_id,
+        before=before,
+        after=audit.snapshot(row) if after else None,
+    )
 
 
 def _get(session: Session, tenant_id: int, webhook_id: int, *, lock: bool = False) -> Webhook:
@@ -339,19 +383,13 @@ def _cancel_pending(session: Session, webhook_id: int) -> None:
     )
 
 
-def _check_events(subscribed: Sequence[str]) -> None:
-    if not subscribed:
-        raise invalid("events", "must name at least one event, or '*'")
-    for index, name in enumerate(subscribed):
-        if name != ALL and name not in EVENTS:
-            raise invalid(
-                f"events.{index}", f"{name!r} is not an event; GET /v1/webhooks/events lists them"
-            )
-
-
-def _checked_secret(secret: str | None) -> str:
-    if secret is None:
-        return new_secret()
-    if len(secret) not in _SECRET_LENGTH or not secret.isprintable():
-        raise invalid("secret", "must be 8 to 256 printable characters")
-    return secret
+def _check_events(names: Sequence[str]) -> None:
+    unknown = [(i, name) for i, name in enumerate(names) if name != ALL and name not in EVENTS]
+    if unknown:
+        raise ValidationError(
+            "events: GET /v1/webhooks/events lists the events that there are",
+            details=[
+                {"field": f"events.{index}", "message": f"{name!r} is no event"}
+                for index, name in unknown
+            ],
+        )

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Iterator
 
+import gevent
 import pytest
 
 from irisx.integration.webhooks import services
@@ -9,6 +10,7 @@ from irisx.kernel import clock, events
 from irisx.kernel.db import transaction
 from irisx.kernel.jobs import Job, Runner
 from irisx.settings import get_settings
+from irisx.tenancy.access import SYSTEM
 from irisx.tenancy.models import Tenant
 from tests.receiver import Receiver, receiving
 
@@ -32,7 +34,7 @@ def receiver() -> Iterator[Receiver]:
 def subscribe(tenant: Tenant) -> Callable[..., Webhook]:
     def make(url: str, *subscribed: str, secret: str | None = None) -> Webhook:
         names = subscribed or ("*",)
-        return services.create_webhook(tenant.id, url=url, subscribed=names, secret=secret)[0]
+        return services.create(SYSTEM, tenant.id, url=url, events=names, secret=secret).row
 
     return make
 
@@ -63,8 +65,6 @@ def publish(tenant: Tenant) -> Callable[..., None]:
 @pytest.fixture
 def worker() -> Iterator[Runner]:
     """A worker's webhook jobs, running."""
-    import gevent
-
     runner = Runner([Job("webhooks.fan_out", fan_out, 0.5, topic="events"), Dispatcher().job])
     greenlet = gevent.spawn(runner.run)
     yield runner
