@@ -294,12 +294,19 @@ class TestCarriers:
             assert provisioning.addresses_are_served(switch.api(provisioning.ADDRESSES_QUERY))
             switch.api(provisioning.RELOAD_ADDRESSES)
             assert "+OK" in switch.api(provisioning.start_gateways("carrier_1"))
-            reply = switch.api("originate sofia/gateway/carrier_1/+15550111 &park()")
+            reply = switch.api(
+                "originate {origination_caller_id_number=+15550122}"
+                "sofia/gateway/carrier_1/+15550111 &park()"
+            )
             took = time.monotonic() - begin
             assert reply.startswith("+OK")
             switch.api(f"uuid_kill {reply.split()[1]}")
         assert carrier.result.successful == 1
         assert took < 2
+        invite = carrier.result.messages[0]
+        assert f"P-Asserted-Identity: <sip:+15550122@{newcomer}>" in invite
+        assert f"<sip:+15550122@{newcomer}>;tag=" in invite
+        assert "X-FS" not in invite
         with Sipp("uac", carriers, local_ip=newcomer) as caller:
             uuid = parked(switch)
             take(switch, uuid)
