@@ -78,7 +78,7 @@ class AgentDestination(_Destination):
     """The phone of a person of the tenant, by the id of the SIP account."""
 
     type: Literal["agent"]
-    id: str = Field(pattern=r"^sip_[0-9]{1,19}$", examples=["sip_3"])
+    id: str = Field(pattern=r"^sip_[0-9]{1,18}$", examples=["sip_3"])
 
 
 Destination = Annotated[

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from irisx.kernel.clock import now
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import Conflict, NotFound, Unavailable, invalid
 from irisx.kernel.ids import call_sid, call_uuid
@@ -18,11 +19,13 @@ from irisx.telephony.calls.live import LiveCall
 from irisx.telephony.calls.models import Call
 from irisx.telephony.calls.requests import CallRequest
 from irisx.telephony.calls.states import ENDED, CallStatus, Direction
+from irisx.tenancy import idempotency
 from irisx.tenancy.access import Caller
 from irisx.tenancy.models import PhoneNumber
 from irisx.tenancy.settings import TenantSettings
 
 _CANCELED = "MANAGER_REQUEST"
+_REPEATED = UUID("5b0c1d7e-6f3a-4a52-9d6e-8f1f2f0e7c11")
 
 
 class _InTransaction(Journal):
@@ -51,13 +54,37 @@ def create_call(caller: Caller, request: CallRequest) -> Call:
         destinations.resolve(request.on_answer, caller.tenant_id, "on_answer")
     with transaction() as session:
         tenant = capacity.lock_tenant(session, caller.tenant_id)
+        call_id, before = _identity(session, caller)
+        if before is not None:
+            return before
         settings = TenantSettings.model_validate(tenant.settings)
         from_number = _caller_id(session, tenant.id, settings, request.from_)
         check_destination(request.to, settings)
         capacity.check_tenant(session, tenant.id, settings, sandbox=caller.test)
-        call = _insert(session, caller, request, settings, from_number)
+        call = _insert(session, caller, request, settings, call_id, from_number)
     bus.wake_dialer()
     return call
+
+
+def _identity(session: Session, caller: Caller) -> tuple[UUID, Call | None]:
+    """The id of a new call, and the call that an earlier request of the same key already made.
+
+    The kept answer of a POST is written after the call: a crash in between must not dial twice.
+    """
+    if caller.idempotency_key is None:
+        return uuid4(), None
+    moment = now()
+    today, yesterday = (
+        uuid5(_REPEATED, f"{caller.tenant_id} {day:%Y-%m-%d} {caller.idempotency_key}")
+        for day in (moment, moment - idempotency.KEPT)
+    )
+    return today, session.scalar(
+        select(Call).where(
+            Call.id.in_([today, yesterday]),
+            Call.tenant_id == caller.tenant_id,
+            Call.initiated_at > moment - idempotency.KEPT,
+        )
+    )
 
 
 def _caller_id(
@@ -84,13 +111,14 @@ def _insert(
     caller: Caller,
     request: CallRequest,
     settings: TenantSettings,
+    call_id: UUID,
     from_number: str,
 ) -> Call:
     options: dict[str, Any] = {"ring_timeout_s": request.timeout or settings.ring_timeout_seconds}
     if request.on_answer is not None:
         options["on_answer"] = request.on_answer.model_dump()
     columns: dict[str, Any] = {
-        "id": uuid4(),
+        "id": call_id,
         # The database's clock, since calls per second are counted by it.
         "initiated_at": session.scalar(select(func.clock_timestamp())),
         "tenant_id": caller.tenant_id,
@@ -125,17 +153,12 @@ def _owned(session: Session, tenant_id: int, call_id: UUID, *, lock: bool = Fals
     return call
 
 
-def command(
-    tenant_id: int, sid: str, verb: str, args: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """Have the engine carry out `verb` on an answered call; its answer.
-
-    Raises NotFound, Conflict (CALL_NOT_ACTIVE) and what `bus.request` and the engine raise.
-    """
+def active_call(tenant_id: int, sid: str) -> Call:
+    """An answered call of the tenant, to act on; Conflict (CALL_NOT_ACTIVE) in another state."""
     call = get_call(tenant_id, sid)
     if call.status is not CallStatus.IN_PROGRESS:
         raise _not_active(call, "in-progress")
-    return bus.request(call, verb, args)
+    return call
 
 
 def end_call(tenant_id: int, sid: str) -> Call:

@@ -1,0 +1,100 @@
+"""Audio that a tenant names by URL, kept as a file that the switch plays."""
+
+import hashlib
+import io
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import gevent
+import soundfile
+import soxr
+
+from irisx.kernel import http
+from irisx.kernel.errors import invalid
+from irisx.settings import get_settings
+
+SAMPLE_RATE_HZ = 16_000
+MAX_BYTES = 10 * 1024 * 1024
+MAX_SECONDS = 600
+_MAX_CHANNELS = 8
+_RATES_HZ = range(4_000, 192_001)
+_FETCH_SECONDS = 10.0
+#: A file younger than this is played without asking its server again.
+_FRESH_SECONDS = 300
+_KEPT_SECONDS = 7 * 24 * 3600
+
+
+def fetch(tenant_id: int, url: str) -> Path:
+    """The audio at `url` as a mono 16-bit WAV file of 16 kHz; ValidationError says why not.
+
+    Takes WAV, FLAC, Ogg and MP3. The file's content may be five minutes old.
+    """
+    name = hashlib.sha256(f"{tenant_id} {url}".encode()).hexdigest()
+    path = get_settings().home / "prompts" / f"{name}.wav"
+    if _age_seconds(path) < _FRESH_SECONDS:
+        return path
+    try:
+        reply = http.request("GET", url, timeout=_FETCH_SECONDS, max_bytes=MAX_BYTES)
+    except http.HttpFailure as failure:
+        raise invalid("url", str(failure)) from failure
+    if reply.status != 200:
+        raise invalid("url", f"its server answered {reply.status}")
+    if reply.truncated:
+        raise invalid("url", f"the file is larger than {MAX_BYTES} bytes")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        # In a thread: decoding takes CPU that the other requests of this process need.
+        gevent.get_hub().threadpool.apply(_convert, (reply.body, path))
+    except (soundfile.LibsndfileError, _NotPlayable) as error:
+        raise invalid("url", f"not audio that can be played: {error}") from error
+    return path
+
+
+class _NotPlayable(Exception):
+    pass
+
+
+def _convert(audio: bytes, path: Path) -> None:
+    """Write a prompt whole or not at all: the switch may be playing the one before."""
+    _drop_old(path.parent)
+    descriptor, partial = tempfile.mkstemp(suffix=".part", dir=path.parent)
+    os.close(descriptor)
+    try:
+        _write_wav(audio, partial)
+        Path(partial).chmod(0o644)  # FreeSWITCH runs as another user
+        Path(partial).replace(path)
+    finally:
+        Path(partial).unlink(missing_ok=True)
+
+
+def _write_wav(audio: bytes, target: str) -> None:
+    with soundfile.SoundFile(io.BytesIO(audio)) as source:
+        if source.channels > _MAX_CHANNELS or source.samplerate not in _RATES_HZ:
+            raise _NotPlayable(f"{source.channels} channels at {source.samplerate} Hz")
+        resampler = soxr.ResampleStream(source.samplerate, SAMPLE_RATE_HZ, 1, dtype="float32")
+        with soundfile.SoundFile(
+            target, "w", SAMPLE_RATE_HZ, 1, subtype="PCM_16", format="WAV"
+        ) as sink:
+            # A second at a time: the file's own claims of its length are not to be believed.
+            for _ in range(MAX_SECONDS):
+                block = source.read(source.samplerate, dtype="float32", always_2d=True)
+                last = len(block) < source.samplerate
+                sink.write(resampler.resample_chunk(block.mean(axis=1), last=last))
+                if last:
+                    return
+        raise _NotPlayable(f"longer than {MAX_SECONDS} s")
+
+
+def _drop_old(directory: Path) -> None:
+    for path in directory.iterdir():
+        if _age_seconds(path) > _KEPT_SECONDS:
+            path.unlink(missing_ok=True)
+
+
+def _age_seconds(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
