@@ -3,10 +3,13 @@
 import time
 from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Any
 
 import structlog
 from flask import Flask, Response, g, json, request
-from flask_openapi import Info, OpenAPI, SecurityScheme
+from flask_openapi.models.info import Info
+from flask_openapi.models.security_scheme import SecurityScheme
+from flask_openapi.openapi import OpenAPI
 from prometheus_client import Histogram
 from redis import RedisError
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -14,19 +17,48 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from irisx import __version__
+from irisx.api.admin import carriers, features, phone_numbers, tenants
+from irisx.api.admin import system as admin_system
+from irisx.api.admin import users as admin_users
 from irisx.api.auth import request_id
 from irisx.api.http import Router, rate_headers
+from irisx.api.public import docs, internal, system
 from irisx.api.schemas import ErrorBody
-from irisx.api.v1 import api_keys
+from irisx.api.v1 import (
+    api_keys,
+    audit,
+    events,
+    recordings,
+    settings,
+    sip_accounts,
+    users,
+    webhooks,
+)
 from irisx.kernel.errors import IrisxError, Unavailable
 
 log = structlog.get_logger(__name__)
 
 MAX_BODY_BYTES = 1024 * 1024
 
-ROUTERS: Sequence[Router] = (api_keys.router,)
+ROUTERS: Sequence[Router] = (
+    system.router,
+    webhooks.router,
+    events.router,
+    recordings.router,
+    users.router,
+    api_keys.router,
+    settings.router,
+    sip_accounts.router,
+    audit.router,
+    tenants.router,
+    admin_users.router,
+    phone_numbers.router,
+    carriers.router,
+    features.router,
+    admin_system.router,
+)
 
-_SECURITY = {
+_SECURITY: dict[str, SecurityScheme | dict[str, Any]] = {
     "ApiKey": SecurityScheme(**{"type": "apiKey", "in": "header", "name": "X-API-Key"}),
     "Bearer": SecurityScheme(type="http", scheme="bearer", bearerFormat="JWT"),
     "Admin": SecurityScheme(type="http", scheme="bearer"),
@@ -52,10 +84,13 @@ def create_app() -> Flask:
     app.url_map.strict_slashes = False
     for router in ROUTERS:
         app.register_api(router.blueprint)
+    app.register_blueprint(docs.blueprint)
+    app.register_blueprint(internal.blueprint)
     app.before_request(_begin)
     app.after_request(_finish)
     for kind, handler in _HANDLERS:
         app.register_error_handler(kind, handler)
+    docs.serve_document(app)
     return app
 
 

@@ -16,7 +16,7 @@ call.
 import hashlib
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import Enum
 from http import HTTPStatus
@@ -24,8 +24,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import structlog
 from flask import Request, Response, g, request
-from flask_openapi import APIBlueprint, Tag
-from flask_openapi import Response as DocumentedResponse
+from flask_openapi.blueprint import APIBlueprint
+from flask_openapi.models.response import Response as DocumentedResponse
+from flask_openapi.models.tag import Tag
 from pydantic import BaseModel, TypeAdapter, create_model
 from pydantic import ValidationError as PydanticError
 from pydantic_core import ErrorDetails, from_json
@@ -45,7 +46,7 @@ from irisx.api.schemas import ErrorBody
 from irisx.kernel.errors import Detail, TooManyRequests, ValidationError
 from irisx.kernel.ratelimit import Usage, limiter
 from irisx.tenancy import idempotency
-from irisx.tenancy.access import Actor, Caller
+from irisx.tenancy.access import Actor, Admin, Caller
 
 View = Callable[..., Any]
 
@@ -57,6 +58,7 @@ class Rate(Enum):
     SMS = 30
     CALL_CREATION = 10
     BULK = 5
+    SIGN_IN = 20
     NONE = 0
 
     def limit(self, standard: int | None) -> int:
@@ -96,13 +98,13 @@ class Router:
         status: int | None = None,
         rate: Rate = Rate.STANDARD,
         produces: str = "application/json",
-        also: dict[int, str] | None = None,
+        also: Mapping[int, str | type[BaseModel]] | None = None,
     ) -> Callable[[View], View]:
         """Register an operation.
 
         `access`: a permission (`calls:write`), ADMIN or PUBLIC. `answer`: model of the body,
         None for 204 or, with `produces`, for a Response of other content that the view makes.
-        `also`: further statuses, described.
+        `also`: further statuses: what such an error means, or the model of its body.
         """
         done = status or (200 if answer or produces != "application/json" else 204)
 
@@ -171,6 +173,8 @@ class _Operation:
         self._count(caller)
         if isinstance(caller, Caller):
             caller.require(str(self.access))
+        elif isinstance(caller, Admin) and request.method != "GET":
+            caller.require_writer()
         key = idempotency_key(request) if request.method == "POST" and caller else None
         if key is not None and isinstance(caller, Caller):
             caller = replace(caller, idempotency_key=key)
@@ -273,7 +277,9 @@ class _Operation:
             return []
         return [{"Admin": []}] if self.access is ADMIN else [{"ApiKey": []}, {"Bearer": []}]
 
-    def responses(self, method: str, produces: str, also: dict[int, str]) -> dict[str, Any]:
+    def responses(
+        self, method: str, produces: str, also: Mapping[int, str | type[BaseModel]]
+    ) -> dict[str, Any]:
         """Every status that the operation can answer, for the document."""
         documented: dict[str, Any] = {}
         if produces != "application/json":
@@ -288,8 +294,12 @@ class _Operation:
         errors |= {409} if method != "get" else set()
         errors |= {413, 415} if self.body else set()
         for code in sorted(errors | set(also)):
+            meaning = also.get(code) or HTTPStatus(code).phrase
+            if not isinstance(meaning, str):
+                documented[str(code)] = meaning
+                continue
             documented[str(code)] = DocumentedResponse(
-                description=also.get(code, HTTPStatus(code).phrase),
+                description=meaning,
                 content={
                     "application/json": {
                         "schema": {"$ref": f"#/components/schemas/{ErrorBody.__name__}"}

@@ -85,7 +85,7 @@ MAX_JSON_DEPTH = 20
 _MAX_JSON_INT = 2**63 - 1
 
 
-def _storable(value: JsonValue, depth: int = 0) -> JsonValue:
+def _check_storable(value: JsonValue, depth: int = 0) -> None:
     """Refuse what PostgreSQL's JSONB or another JSON reader can't hold."""
     if depth > MAX_JSON_DEPTH:
         raise ValueError(f"nested more than {MAX_JSON_DEPTH} deep")
@@ -93,11 +93,14 @@ def _storable(value: JsonValue, depth: int = 0) -> JsonValue:
         raise ValueError("numbers must be finite")
     if isinstance(value, int) and abs(value) > _MAX_JSON_INT:
         raise ValueError("integers must fit in 64 bits")
-    children = value.values() if isinstance(value, dict) else value
-    if isinstance(children, str) or not hasattr(children, "__iter__"):
-        return value
-    for child in children:
-        _storable(child, depth + 1)
+    if isinstance(value, dict):
+        value = list(value.values())
+    for child in value if isinstance(value, list) else ():
+        _check_storable(child, depth + 1)
+
+
+def _storable(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    _check_storable(value)
     return value
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from irisx.kernel.errors import Forbidden, invalid
+from irisx.tenancy.models import AdminRole
 
 #: Areas of the specification; a permission is `area:read` or `area:write`, `*` is all of them.
 AREAS = (
@@ -34,6 +35,13 @@ SYSTEM = Actor(name="system")
 class Admin(Actor):
     """A person who runs the platform."""
 
+    role: AdminRole
+
+    def require_writer(self) -> None:
+        """Raises Forbidden for a viewer."""
+        if self.role is not AdminRole.ADMIN:
+            raise Forbidden("A viewer reads everything and changes nothing.")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller(Actor):
@@ -48,12 +56,16 @@ class Caller(Actor):
     test: bool = False
     rate_limit: int | None = None
     idempotency_key: str | None = None
+    disabled_features: frozenset[str] = frozenset()
 
     def may(self, permission: str) -> bool:
         return permission in self.permissions or ALL in self.permissions
 
     def require(self, permission: str) -> None:
-        """Raises Forbidden, naming the permission that is missing."""
+        """Raises Forbidden, naming the permission that is missing, or FEATURE_DISABLED."""
+        area = permission.partition(":")[0]
+        if area in self.disabled_features:
+            raise Forbidden(f"{area} is switched off for this tenant.", code="FEATURE_DISABLED")
         if not self.may(permission):
             raise Forbidden(f"This needs the permission {permission!r}, which you do not have.")
 

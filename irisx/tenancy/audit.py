@@ -1,6 +1,7 @@
 """The audit log: who changed what, written in the transaction of the change."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic_core import to_jsonable_python
@@ -9,17 +10,48 @@ from sqlalchemy.orm import Session
 
 from irisx.kernel.db import Base, transaction
 from irisx.tenancy.access import Actor
-from irisx.tenancy.models import AuditEntry
+from irisx.tenancy.models import AuditEntry, Noun, Tenant
 
 #: Columns that hold a secret or its hash; their values are in no audit entry.
-_SECRET = frozenset({"password_hash", "token_hash", "key_hash", "password_encrypted"})
+_SECRET = frozenset({"password_hash", "key_hash", "password_encrypted"})
+
+Snapshot = dict[str, Any]
 
 
-def snapshot(row: Base) -> dict[str, Any]:
+def snapshot(row: Base | Noun) -> Snapshot:
     """The row's columns as JSON, a secret's only as the fact that there is one."""
     values = {c.key: getattr(row, c.key) for c in inspect(type(row)).column_attrs}
     shown = {k: "[set]" if k in _SECRET and v is not None else v for k, v in values.items()}
     return dict(to_jsonable_python(shown))
+
+
+def created(session: Session, by: Actor, row: Noun) -> None:
+    session.flush()  # the row's key is the entry's target
+    _of_row(session, by, "created", row, None, snapshot(row))
+
+
+def updated(session: Session, by: Actor, row: Noun, before: Snapshot) -> None:
+    """`before`: the row's snapshot from before the change."""
+    session.flush()
+    _of_row(session, by, "updated", row, before, snapshot(row))
+
+
+def deleted(session: Session, by: Actor, row: Noun) -> None:
+    _of_row(session, by, "deleted", row, snapshot(row), None)
+
+
+def _of_row(
+    session: Session,
+    by: Actor,
+    verb: str,
+    row: Noun,
+    before: Snapshot | None,
+    after: Snapshot | None,
+) -> None:
+    noun = re.sub(r"(?<!^)(?=[A-Z])", "_", type(row).__name__).lower()
+    tenant_id = row.id if isinstance(row, Tenant) else getattr(row, "tenant_id", None)
+    action = f"{noun}.{verb}"
+    record(session, by, action, row.public_id, tenant_id=tenant_id, before=before, after=after)
 
 
 def record(
@@ -29,10 +61,10 @@ def record(
     target: str,
     *,
     tenant_id: int | None,
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
+    before: Snapshot | None = None,
+    after: Snapshot | None = None,
 ) -> None:
-    """Add an entry; `action` is `noun.verb`, `target` the public id of what was changed."""
+    """An entry about anything; `action` is `noun.verb`, `target` the public id of the noun."""
     session.add(
         AuditEntry(
             tenant_id=tenant_id,
@@ -49,7 +81,7 @@ def record(
 
 def entries(
     tenant_id: int | None, *, before_id: int | None, limit: int, action: str | None = None
-) -> Iterable[AuditEntry]:
+) -> Sequence[AuditEntry]:
     """Newest first, of one tenant (None: of all); `before_id` continues a list."""
     query = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
     if tenant_id is not None:

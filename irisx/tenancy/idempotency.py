@@ -36,7 +36,7 @@ def begin(scope: str, key: str, fingerprint: str) -> Kept | None:
     claim = insert(IdempotencyKey).values(
         scope=scope, key=key, fingerprint=fingerprint, created_at=moment
     )
-    claim = claim.on_conflict_do_update(
+    claimed = claim.on_conflict_do_update(
         index_elements=["scope", "key"],
         set_={"fingerprint": fingerprint, "status": None, "body": None, "created_at": moment},
         where=(IdempotencyKey.created_at < moment - KEPT)
@@ -47,7 +47,7 @@ def begin(scope: str, key: str, fingerprint: str) -> Kept | None:
         ),
     ).returning(IdempotencyKey.key)
     with transaction() as session:
-        if session.execute(claim).first() is not None:
+        if session.execute(claimed).first() is not None:
             return None
         row = session.scalar(select(IdempotencyKey).where(*mine))
     if row is not None and row.fingerprint != fingerprint:

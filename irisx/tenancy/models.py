@@ -3,12 +3,23 @@
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, ForeignKey, Index, Numeric, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from irisx.kernel.db import Base, Row, text_enum
+from irisx.kernel.ids import public_id
+
+
+class Noun(Row):
+    """Mixin: a row with a public id (`key_3`), by which the audit log names it."""
+
+    PREFIX: ClassVar[str]
+
+    @property
+    def public_id(self) -> str:
+        return public_id(self.PREFIX, self.id)
 
 
 class TenantStatus(StrEnum):
@@ -17,9 +28,10 @@ class TenantStatus(StrEnum):
     DELETED = "deleted"
 
 
-class Tenant(Row, Base):
+class Tenant(Noun, Base):
     """A customer of the platform; everything else belongs to one. `settings`: TenantSettings."""
 
+    PREFIX = "ten"
     __tablename__ = "tenants"
 
     name: Mapped[str]
@@ -30,9 +42,10 @@ class Tenant(Row, Base):
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
 
 
-class User(Row, Base):
+class User(Noun, Base):
     """A person of a tenant, who signs in for a JWT."""
 
+    PREFIX = "usr"
     __tablename__ = "users"
 
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"))
@@ -46,27 +59,35 @@ class User(Row, Base):
     __table_args__ = (UniqueConstraint("tenant_id", "email"),)
 
 
-class AdminUser(Row, Base):
+class AdminRole(StrEnum):
+    """What an administrator may do: everything, or read everything."""
+
+    ADMIN = "admin"
+    VIEWER = "viewer"
+
+
+class AdminUser(Noun, Base):
     """A person who runs the platform; never a tenant's API key."""
 
+    PREFIX = "adm"
     __tablename__ = "admin_users"
 
     email: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
-    role: Mapped[str]
-    password_hash: Mapped[str | None]
-    token_hash: Mapped[str | None] = mapped_column(unique=True)
+    role: Mapped[AdminRole] = mapped_column(text_enum(AdminRole), default=AdminRole.ADMIN)
+    password_hash: Mapped[str]
     active: Mapped[bool] = mapped_column(default=True)
     last_login_at: Mapped[datetime | None]
 
 
-class ApiKey(Row, Base):
+class ApiKey(Noun, Base):
     """A program's credential. Only its SHA-256 and a visible prefix are stored.
 
     `test` keys reach the sandbox switch and sandbox providers only. `rate_limit`: requests a
     minute, in place of the standard limit.
     """
 
+    PREFIX = "key"
     __tablename__ = "api_keys"
 
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"), index=True)
@@ -92,12 +113,13 @@ class DestinationType(StrEnum):
     SIP = "sip"
 
 
-class PhoneNumber(Row, Base):
+class PhoneNumber(Noun, Base):
     """A DID, E.164. Without a tenant it is in the platform's pool.
 
     `destination`: `{"type": DestinationType, "id": …}` or `{"type": "number" | "sip", "to": …}`.
     """
 
+    PREFIX = "num"
     __tablename__ = "phone_numbers"
 
     number: Mapped[str] = mapped_column(unique=True)
@@ -106,7 +128,7 @@ class PhoneNumber(Row, Base):
     destination: Mapped[dict[str, Any] | None]
 
 
-class Carrier(Row, Base):
+class Carrier(Noun, Base):
     """A SIP trunk. Calls leave by it when a prefix matches; calls from its host are let in.
 
     `prefixes`: digits without `+`, "" matches every number. `priority`: lower is tried first;
@@ -114,6 +136,7 @@ class Carrier(Row, Base):
     `sandbox`: a carrier of the sandbox switch.
     """
 
+    PREFIX = "car"
     __tablename__ = "carriers"
 
     name: Mapped[str] = mapped_column(unique=True)
@@ -138,13 +161,14 @@ class Carrier(Row, Base):
         return f"carrier_{self.id}"
 
 
-class SipAccount(Row, Base):
+class SipAccount(Noun, Base):
     """Credentials with which a person's phone registers on the agents' profile.
 
     User name and password are generated; the password is shown once, kept encrypted since SIP
     digest needs it (RFC 3261 §22.4).
     """
 
+    PREFIX = "sip"
     __tablename__ = "sip_accounts"
 
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"), index=True)
@@ -153,29 +177,37 @@ class SipAccount(Row, Base):
     password_encrypted: Mapped[str]
 
 
-class Feature(Base):
-    """A feature flag; `enabled` is what a tenant without a row of its own has."""
+class FeatureDefault(Base):
+    """What tenants without a choice of their own have, where it differs from the catalogue's."""
 
-    __tablename__ = "features"
+    __tablename__ = "feature_defaults"
 
     key: Mapped[str] = mapped_column(primary_key=True)
-    description: Mapped[str]
     enabled: Mapped[bool]
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
 
 
 class TenantFeature(Base):
     __tablename__ = "tenant_features"
 
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
-    feature_key: Mapped[str] = mapped_column(ForeignKey("features.key"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
     enabled: Mapped[bool]
+
+
+class SwitchNode(Base):
+    """What an administrator decided about a FreeSWITCH node; a draining one gets no new calls."""
+
+    __tablename__ = "switch_nodes"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    draining: Mapped[bool]
 
 
 class AuditEntry(Row, Base):
     """Who changed what, from where. `before` and `after` hold no secrets.
 
-    `actor`: `key_3`, `usr_4`, `adm_1` or `system`.
+    `action`: `phone_number.created`; `target`: public id of what was changed; `actor`: `key_3`,
+    `usr_4`, `adm_1` or `system`.
     """
 
     __tablename__ = "audit_log"

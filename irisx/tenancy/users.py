@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from typing import TypedDict, Unpack
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from irisx.kernel.clock import now
 from irisx.kernel.db import transaction
-from irisx.kernel.errors import Conflict, Forbidden, NotFound, Unauthorized
-from irisx.kernel.ids import public_id, row_key
-from irisx.tenancy import audit, passwords, tokens
+from irisx.kernel.errors import Conflict, Forbidden, Unauthorized
+from irisx.kernel.ids import row_key
+from irisx.tenancy import audit, features, passwords, rows, tokens
 from irisx.tenancy.access import Actor, Caller, check_grant
 from irisx.tenancy.models import Tenant, TenantStatus, User
 
@@ -28,7 +27,7 @@ class UserFields(TypedDict, total=False):
 def create(
     by: Actor, tenant_id: int, *, email: str, name: str, password: str, permissions: list[str]
 ) -> User:
-    """Raises Conflict if the tenant has a user with this e-mail."""
+    """Raises Conflict EMAIL_TAKEN if the tenant has a user with this e-mail."""
     check_grant(by, permissions)
     row = User(
         tenant_id=tenant_id,
@@ -40,8 +39,7 @@ def create(
     try:
         with transaction() as session:
             session.add(row)
-            session.flush()
-            _record(session, by, "user.created", row, before=None)
+            audit.created(session, by, row)
     except IntegrityError:
         raise Conflict("This tenant has a user with this e-mail.", code="EMAIL_TAKEN") from None
     return row
@@ -49,54 +47,42 @@ def create(
 
 def get(tenant_id: int, user_id: int) -> User:
     with transaction() as session:
-        return _fetch(session, tenant_id, user_id)
+        return rows.fetch(session, User, user_id, tenant_id=tenant_id)
 
 
 def list_page(tenant_id: int, *, limit: int, offset: int) -> tuple[Sequence[User], int]:
     mine = select(User).where(User.tenant_id == tenant_id)
     with transaction() as session:
-        rows = session.scalars(mine.order_by(User.id).limit(limit).offset(offset)).all()
-        return rows, session.scalar(select(func.count()).select_from(mine.subquery())) or 0
+        return rows.page(session, mine, limit=limit, offset=offset)
 
 
 def change(by: Actor, tenant_id: int, user_id: int, **fields: Unpack[UserFields]) -> User:
     """Set the given fields."""
-    check_grant(by, fields.get("permissions", []))
+    values = passwords.hashed({**fields})
     with transaction() as session:
-        row = _fetch(session, tenant_id, user_id)
-        # A password or a permission set by someone who may do less would be a way up.
-        check_grant(by, row.permissions)
+        row = rows.fetch(session, User, user_id, tenant_id=tenant_id, lock=True)
+        # Whoever sets the password of somebody who may do more could then do more.
+        check_grant(by, [*row.permissions, *fields.get("permissions", ())])
         before = audit.snapshot(row)
-        values = dict(fields)
-        if password := values.pop("password", None):
-            row.password_hash = passwords.hash_password(str(password))
-        for name, value in values.items():
-            setattr(row, name, value)
-        session.flush()
-        _record(session, by, "user.updated", row, before=before)
+        rows.assign(row, values)
+        audit.updated(session, by, row, before)
     return row
 
 
 def delete(by: Actor, tenant_id: int, user_id: int) -> None:
     with transaction() as session:
-        row = _fetch(session, tenant_id, user_id)
+        row = rows.fetch(session, User, user_id, tenant_id=tenant_id, lock=True)
         check_grant(by, row.permissions)
-        audit.record(
-            session,
-            by,
-            "user.deleted",
-            public_id("usr", user_id),
-            tenant_id=tenant_id,
-            before=audit.snapshot(row),
-        )
+        audit.deleted(session, by, row)
         session.delete(row)
 
 
 def sign_in(email: str, password: str, tenant_id: int | None) -> str:
-    """A token for a person.
+    """A token for a person. Raises Unauthorized INVALID_CREDENTIALS, TooManyRequests.
 
     `tenant_id` is needed only where the e-mail belongs to people of several tenants.
     """
+    passwords.count_attempt(email)
     query = select(User).where(User.email == email.lower(), User.active)
     if tenant_id is not None:
         query = query.where(User.tenant_id == tenant_id)
@@ -110,48 +96,29 @@ def sign_in(email: str, password: str, tenant_id: int | None) -> str:
         )
     with transaction() as session:
         session.get_one(User, user.id).last_login_at = now()
-    return tokens.issue(tokens.Audience.TENANT, public_id("usr", user.id))
+    return tokens.issue(tokens.Audience.TENANT, user.public_id, user.password_hash)
 
 
 def authenticate(token: str, *, request_id: str, ip: str | None) -> Caller:
     """The caller behind a token. Raises as `api_keys.authenticate` does."""
-    user_id = row_key("usr", tokens.read(tokens.Audience.TENANT, token))
+    claims = tokens.read(tokens.Audience.TENANT, token)
     with transaction() as session:
         found = session.execute(
             select(User, Tenant.status)
             .join(Tenant, Tenant.id == User.tenant_id)
-            .where(User.id == user_id)
+            .where(User.id == row_key("usr", claims.subject), User.active)
         ).one_or_none()
-    if found is None or not found[0].active:
-        raise Unauthorized("This user may not sign in any more.")
-    user, tenant_status = found
+        if found is None or not claims.issued_under(found[0].password_hash):
+            raise Unauthorized("This token is not valid any more.")
+        user, tenant_status = found
+        disabled = features.disabled(session, user.tenant_id)
     if tenant_status is not TenantStatus.ACTIVE:
         raise Forbidden("This tenant is not active.", code="TENANT_INACTIVE")
     return Caller(
-        name=public_id("usr", user.id),
+        name=user.public_id,
         tenant_id=user.tenant_id,
         permissions=frozenset(user.permissions),
+        disabled_features=disabled,
         request_id=request_id,
         ip=ip,
-    )
-
-
-def _fetch(session: Session, tenant_id: int, user_id: int) -> User:
-    row = session.scalar(select(User).where(User.tenant_id == tenant_id, User.id == user_id))
-    if row is None:
-        raise NotFound("There is no user with this id.")
-    return row
-
-
-def _record(
-    session: Session, by: Actor, action: str, row: User, *, before: dict[str, object] | None
-) -> None:
-    audit.record(
-        session,
-        by,
-        action,
-        public_id("usr", row.id),
-        tenant_id=row.tenant_id,
-        before=before,
-        after=audit.snapshot(row),
     )

@@ -81,8 +81,7 @@ def list_api_keys(caller: Caller, query: OffsetQuery) -> dict[str, Any]:
 @router.post("/v1/api-keys", access="api-keys:write", answer=IssuedKey, status=201)
 def create_api_key(caller: Caller, body: NewKey) -> dict[str, Any]:
     """Create an API key. A caller grants only permissions that it has itself."""
-    issued = api_keys.create(caller, caller.tenant_id, **dict(body))
-    return Key.model_validate(issued.row).__dict__ | {"key": issued.secret}
+    return issued_answer(api_keys.create(caller, caller.tenant_id, **dict(body)))
 
 
 @router.get("/v1/api-keys/<key_id>", access="api-keys:read", answer=Key)
@@ -101,3 +100,7 @@ def update_api_key(caller: Caller, key_id: KeyId, body: KeyChange) -> ApiKey:
 def revoke_api_key(caller: Caller, key_id: KeyId) -> None:
     """Revoke an API key, at once."""
     api_keys.revoke(caller, caller.tenant_id, key_id)
+
+
+def issued_answer(issued: api_keys.Issued) -> dict[str, Any]:
+    return {**dict(Key.model_validate(issued.row)), "key": issued.secret}
