@@ -45,9 +45,9 @@ def doctor() -> None:
     findings = [finding for check in CHECKS for finding in check(get_settings())]
     for finding in findings:
         mark = "WRONG" if finding.fix else "ok"
-        click.echo(f"{mark:6}{finding.subject:22}{finding.state}")
+        click.echo(f"{mark:6}{finding.subject:26}{finding.state}")
         if finding.fix:
-            click.echo(f"{'':28}fix: {finding.fix}")
+            click.echo(f"{'':32}fix: {finding.fix}")
     if any(finding.fix for finding in findings):
         raise SystemExit(1)
 

@@ -4,6 +4,7 @@ import click
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from irisx.kernel.logging import without_secrets
 from irisx.settings import Settings, get_settings
 
 _HEAD = """# Settings
@@ -23,7 +24,8 @@ def settings(markdown: bool) -> None:
         click.echo(documentation(), nl=False)
         return
     for name, value in get_settings():
-        click.echo(f"{variable(name)}={'' if value is None else value}")
+        shown = "" if value is None else without_secrets(str(value))
+        click.echo(f"{variable(name)}={shown}")
 
 
 def documentation() -> str:

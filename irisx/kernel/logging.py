@@ -88,20 +88,23 @@ def setup(part: str) -> None:
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Hide what is named as a secret, at any depth, and what looks like one inside text."""
-    return {key: _without_secrets(key, value) for key, value in event.items()}
+    return {key: _hide(key, value) for key, value in event.items()}
 
 
-def _without_secrets(name: object, value: Any) -> Any:
+def without_secrets(text: str) -> str:
+    """The text with API keys, and with the credentials of headers and URLs, hidden."""
+    return _SECRET_TEXT.sub(lambda found: f"{found['header'] or found['url'] or ''}{HIDDEN}", text)
+
+
+def _hide(name: object, value: Any) -> Any:
     if isinstance(name, str) and _SECRET_NAME.search(name) and value is not None:
         return HIDDEN
     if isinstance(value, str):
-        return _SECRET_TEXT.sub(
-            lambda found: f"{found['header'] or found['url'] or ''}{HIDDEN}", value
-        )
+        return without_secrets(value)
     if isinstance(value, dict):
-        return {key: _without_secrets(key, item) for key, item in value.items()}
+        return {key: _hide(key, item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_secrets(None, item) for item in value]
+        return [_hide(None, item) for item in value]
     return value
 
 
