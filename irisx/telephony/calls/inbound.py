@@ -60,6 +60,7 @@ def take(switch: Switch, event: Event) -> None:
     if isinstance(owner, str):
         log.info("inbound.refused", channel=channel, cause=owner, to=called_number(event))
         switch.run(*_cancel_announcement(event), commands.uuid_kill(channel, owner))
+        switch.forget_end(channel)
         return
     call = _record(switch, event, owner)
     variables = leg_variables(call)

@@ -23,6 +23,7 @@ from irisx.telephony.calls.live import LiveCall, channel_time, unseen_end
 from irisx.telephony.calls.models import Call
 from irisx.telephony.calls.states import ENDED, CallStatus, Direction
 from irisx.telephony.esl import commands
+from irisx.telephony.esl.errors import CommandRefused
 from irisx.telephony.esl.wire import Event
 from irisx.telephony.missed import REALM as MISSED_REALM
 from irisx.telephony.missed import Ingress, MissedCall, parse_missed
@@ -37,10 +38,9 @@ def recover(switch: Switch) -> int:
     Raises OperationalError when the database is away: what lives is taken up all the same, and
     the caller comes back for the rest.
     """
-    connection = switch.connection
     channels = _channels(switch)
-    notes = parse_missed(connection.api(commands.hash_dump(MISSED_REALM)))
-    ends = parse_ended(connection.api(commands.hash_dump(REALM)))
+    notes = parse_missed(_kept(switch, MISSED_REALM))
+    ends = parse_ended(_kept(switch, REALM))
     rows: dict[str, Call] = {}
     failure: Exception | None = None
     try:
@@ -66,6 +66,13 @@ def recover(switch: Switch) -> int:
         if str(note.uuid) not in channels and str(note.uuid) not in rows:
             switch.dispatcher.submit(str(note.uuid), _record_missed, switch, note)
     return len(known)
+
+
+def _kept(switch: Switch, realm: str) -> str:
+    try:
+        return switch.connection.api(commands.hash_dump(realm))
+    except CommandRefused:  # "no reply": there is nothing
+        return ""
 
 
 def _channels(switch: Switch) -> dict[str, str]:
@@ -110,7 +117,10 @@ def _restore(switch: Switch, channel: str, row: Call | None, end: Ended | None) 
 
 
 def _end_kept(switch: Switch, channel: str) -> Ended | None:
-    value = switch.connection.api(commands.hash_select(REALM, channel))
+    try:
+        value = switch.connection.api(commands.hash_select(REALM, channel))
+    except CommandRefused:
+        return None
     found = parse_ended(f"D/{REALM}_{channel}/{value}")
     return found[0] if found else None
 

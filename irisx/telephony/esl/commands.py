@@ -589,6 +589,10 @@ def show_channels_count() -> Api:
     return Api("show channels count as json")
 
 
+def hang_up_all(cause: str = "NORMAL_CLEARING") -> Api:
+    return Api(f"hupall {hangup_cause(cause)}")
+
+
 def sessions_per_second(limit: int) -> Api:
     return Api(f"fsctl sps {whole(limit, 'limit', 1)}")
 
