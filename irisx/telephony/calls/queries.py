@@ -31,14 +31,16 @@ class CallFilter:
     to_date: datetime | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        asked = [
-            (self.status, Call.status == self.status),
-            (self.direction, Call.direction == self.direction),
-            (self.from_date, Call.initiated_at >= self.from_date),
-            (self.to_date, Call.initiated_at < self.to_date),
-        ]
-        chosen = [condition for value, condition in asked if value is not None]
-        return [Call.tenant_id == self.tenant_id, *chosen]
+        conditions = [Call.tenant_id == self.tenant_id]
+        if self.status is not None:
+            conditions.append(Call.status == self.status)
+        if self.direction is not None:
+            conditions.append(Call.direction == self.direction)
+        if self.from_date is not None:
+            conditions.append(Call.initiated_at >= self.from_date)
+        if self.to_date is not None:
+            conditions.append(Call.initiated_at < self.to_date)
+        return conditions
 
 
 def list_calls(
