@@ -108,6 +108,13 @@ class FreeSwitch:
             self._process.wait()
         self._process = None
 
+    def kill_script(self) -> None:
+        """SIGKILL to scripts/freeswitch, not to FreeSWITCH itself (`pid`)."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
     def output(self) -> str:
         """What it wrote to its terminal: warnings and errors."""
         return (self.home / "output").read_text(errors="replace")

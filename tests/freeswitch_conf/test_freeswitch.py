@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+import numpy as np
 import psutil
 import pytest
 
@@ -80,7 +81,7 @@ def notes(switch: FreeSwitch) -> dict[UUID, missed.MissedCall]:
 def take(switch: FreeSwitch, uuid: str) -> None:
     """What an engine does first with a parked call."""
     task = switch.variables(uuid)[NO_ENGINE_TASK]
-    assert "+OK" in switch.api(f"sched_del {task}")
+    assert "Deleted: 1" in switch.api(f"sched_del {task}")
     switch.api(missed.forget(UUID(uuid)))
 
 
@@ -88,6 +89,14 @@ def scheduled(switch: FreeSwitch, uuid: str) -> list[str]:
     """Names of what FreeSWITCH will do to the call by itself. Late by some 200 ms."""
     rows = (line.split(",") for line in switch.api("show tasks").splitlines())
     return [row[1] for row in rows if uuid in row]
+
+
+def level(recording: Path) -> float:
+    """Root mean square of 16-bit samples so far; 1 is full scale."""
+    if not recording.exists() or recording.stat().st_size < 320:
+        return 0
+    samples = np.frombuffer(recording.read_bytes(), "<i2")
+    return float(np.sqrt(np.mean((samples / 32768) ** 2)))
 
 
 def listeners(switch: FreeSwitch) -> set[tuple[str, int]]:
@@ -232,6 +241,22 @@ class TestCallsFromCarriers:
         # The scenario takes no BYE from the switch: it lasted its 5 s and hung up itself.
         assert caller.result.successful == 1
 
+    def test_a_waiting_caller_hears_music(
+        self, carriers: str, switch: FreeSwitch, tmp_path: Path
+    ) -> None:
+        recording = tmp_path / "heard.r8"
+        with Sipp("uac", carriers, local_ip=CARRIER, hold_ms=2500) as caller:
+            uuid = parked(switch)
+            take(switch, uuid)
+            switch.api(f"uuid_answer {uuid}")
+            switch.api(
+                f"uuid_record {uuid} start {recording} 0 "
+                "{RECORD_WRITE_ONLY=true,enable_file_write_buffering=false}"
+            )
+            switch.api(f"uuid_broadcast {uuid} local_stream://moh")
+            wait_until(lambda: level(recording) > 0.02)
+        assert caller.result.successful == 1
+
     def test_without_an_engine_the_caller_hears_the_message(
         self, carriers: str, switch: FreeSwitch
     ) -> None:
@@ -362,6 +387,13 @@ def test_without_the_api_the_switch_starts_and_lets_nobody_in() -> None:
         target = f"{switch.ip}:{switch.sip_port}"
         assert call(target, local_ip=CARRIER).responses == [403]
         assert not provisioning.addresses_are_served(switch.api(provisioning.ADDRESSES_QUERY))
+
+
+def test_it_ends_with_the_script_that_started_it() -> None:
+    with FreeSwitch() as switch:
+        pid = switch.pid
+        switch.kill_script()
+        wait_until(lambda: not psutil.pid_exists(pid), 15)
 
 
 def test_tls_and_secure_web_sockets_listen_only_when_asked() -> None:
