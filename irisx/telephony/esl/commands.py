@@ -153,6 +153,11 @@ def whole(value: int, field: str, low: int = 0, high: int = 2**31 - 1) -> str:
     return str(value)
 
 
+def _escaped(value: str) -> str:
+    """For commands that unquote, to which "\\n" is a line end (switch_utils.c)."""
+    return value.replace("\\", "\\\\").replace("'", "\\'").replace(" ", "\\s")
+
+
 def assignment(name: str, value: str) -> str:
     """The argument of the `set` application."""
     if "\\" in value:
@@ -424,9 +429,8 @@ def uuid_getvar(channel: str | UUID, name: str) -> Api:
 
 def uuid_setvar(channel: str | UUID, name: str, value: str) -> Api:
     """Set a variable; an empty value removes it. Every value arrives as it is."""
-    # uuid_setvar unquotes (switch_utils.c `cleanup_separated_string`): "\\n" would be a line end.
-    quoted = value.replace("\\", "\\\\").replace("'", "\\'").replace(" ", "\\s")
-    return Api(f"uuid_setvar {channel_id(channel)} {variable_name(name)} {safe(quoted, name)}")
+    quoted = _escaped(safe(value, name))
+    return Api(f"uuid_setvar {channel_id(channel)} {variable_name(name)} {quoted}")
 
 
 def keep_end(channel: str | UUID) -> Api:
@@ -564,12 +568,9 @@ def global_getvar(name: str) -> Api:
 
 
 def global_setvar(name: str, value: str) -> Api:
-    return Api(f"global_setvar {variable_name(name)}={safe(value, name)}")
-
-
-def core_uuid() -> Api:
-    """Identifies one run of the switch."""
-    return Api("global_getvar core_uuid")
+    """Set a variable of the whole node. Every value arrives as it is."""
+    quoted = _escaped(safe(value, name)).replace("=", "\\=")
+    return Api(f"global_setvar {variable_name(name)}={quoted}")
 
 
 def status() -> Api:

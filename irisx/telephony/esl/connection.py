@@ -26,6 +26,8 @@ from irisx.telephony.esl.errors import (
 from irisx.telephony.esl.session import Session
 from irisx.telephony.esl.wire import Event, Frame
 
+CORE_UUID = commands.global_getvar("core_uuid").foreground
+
 EVENTS = (
     "BACKGROUND_JOB",
     "CHANNEL_CREATE",
@@ -200,10 +202,9 @@ class Connection:
 
     def _open(self, session: Session) -> None:
         session.connect()
-        asked = [commands.core_uuid().foreground, self._subscription]
-        core, subscribed = session.exchange(asked, self._timeout)
-        _answer(asked[1], subscribed)
-        self.core_uuid = _answer(asked[0], core)
+        core, subscribed = session.exchange([CORE_UUID, self._subscription], self._timeout)
+        _answer(self._subscription, subscribed)
+        self.core_uuid = _answer(CORE_UUID, core)
 
     def _stay(self, session: Session) -> None:
         self.last_error = None
@@ -223,7 +224,7 @@ class Connection:
                 continue
             asked_at = time.monotonic()
             try:
-                session.exchange([commands.core_uuid().foreground], self._timeout)
+                session.exchange([CORE_UUID], self._timeout)
             except CommandTimeout:
                 if session.heard_at < asked_at:
                     session.close(f"silent for {time.monotonic() - session.heard_at:.1f} s")

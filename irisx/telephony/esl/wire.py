@@ -42,6 +42,9 @@ class Event(Mapping[str, str]):
 
     A header is looked for in the text and unquoted when it is asked for: an event has some 200 of
     them, a reader wants ten, and a dict of all would cost more than fifty searches.
+
+    FreeSWITCH leaves a "%" before two hexadecimal digits as it is (switch_utils.c
+    `switch_url_encode_opt`), so that a value of "%41" arrives as "A": uuid_getvar tells them apart.
     """
 
     __slots__ = ("_head", "_tail")

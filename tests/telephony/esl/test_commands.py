@@ -167,8 +167,8 @@ BUILDERS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
     (commands.uuid_break, {"channel": CHANNEL, "everything": True}, f"uuid_break {CHANNEL} all"),
     (
         commands.uuid_send_dtmf,
-        {"channel": CHANNEL, "digits": "1w2#"},
-        f"uuid_send_dtmf {CHANNEL} 1w2#",
+        {"channel": CHANNEL, "digits": "1w2#", "duration_ms": 120},
+        f"uuid_send_dtmf {CHANNEL} 1w2#@120",
     ),
     (
         commands.uuid_recv_dtmf,
@@ -183,7 +183,13 @@ BUILDERS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
     ),
     (commands.sched_del, {"group": CHANNEL}, f"sched_del {CHANNEL}"),
     (commands.sched_del_task, {"task": 17}, "sched_del 17"),
-    (commands.core_uuid, {}, "global_getvar core_uuid"),
+    (commands.global_getvar, {"name": "irisx_fence"}, "global_getvar irisx_fence"),
+    (
+        commands.global_setvar,
+        {"name": "irisx_fence", "value": "a = 'b'"},
+        "global_setvar irisx_fence=a\\s\\=\\s\\'b\\'",
+    ),
+    (commands.hang_up_all, {"cause": "SYSTEM_SHUTDOWN"}, "hupall SYSTEM_SHUTDOWN"),
     (commands.status, {}, "status"),
     (commands.version, {}, "version"),
     (commands.show_channels, {}, "show channels as json"),
@@ -214,6 +220,11 @@ BUILDERS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
         "sofia/carriers/a.b@sip.example.com:5080;transport=tls",
     ),
     (commands.user, {"name": "ann", "domain": "irisx.local"}, "user/ann@irisx.local"),
+    (
+        commands.registered,
+        {"name": "ann", "domain": "irisx", "profile": "agents"},
+        "sofia/agents/ann%irisx",
+    ),
     (commands.loopback, {"extension": "100", "context": "far"}, "loopback/100/far"),
     (
         commands.gather,
@@ -364,6 +375,7 @@ def test_only_harmless_sources_are_played(value: str):
         (commands.gather, {**GATHER, "terminators": "a b"}),
         (commands.originate, {"endpoints": [], "variables": {}}),
         (commands.sched_del_task, {"task": 0}),
+        (commands.uuid_send_dtmf, {"channel": CHANNEL, "digits": "1", "duration_ms": 1}),
         (
             commands.originate,
             {"endpoints": [FAR], "variables": {}, "application": "playback", "argument": "a)b"},
