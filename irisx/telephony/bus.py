@@ -35,6 +35,8 @@ _MAX_WAKES = 100
 #: Seconds of one blocking read: less than the client's socket timeout.
 _BLOCK_SECONDS = 1
 _REPLY_SECONDS = 30
+#: Longer than what an engine itself waits for: speech is made in 5 s, legs come apart in 3 s.
+_TIMEOUT_SECONDS = 8.0
 _AWAY_SECONDS = 0.5
 _KINDS = {kind.status: kind for kind in IrisxError.__subclasses__()}
 
@@ -64,7 +66,7 @@ class Command:
 
 
 def request(
-    call: Call, verb: str, args: dict[str, Any] | None = None, *, timeout: float = 5.0
+    call: Call, verb: str, args: dict[str, Any] | None = None, *, timeout: float = _TIMEOUT_SECONDS
 ) -> dict[str, Any]:
     """Have the engine that holds the call carry out `verb`; its answer within `timeout` seconds.
 

@@ -260,7 +260,7 @@ class Play(Body):
     url: Annotated[str, StringConstraints(max_length=2048)] = Field(
         description="http(s) URL of WAV, FLAC, Ogg or MP3, at most 10 MB and 10 minutes."
     )
-    loop: Annotated[int, Field(ge=1, le=1000)] = 1
+    loop: Annotated[int, Field(ge=1, le=100)] = 1
 
 
 class Say(Body):
