@@ -115,7 +115,10 @@ class Router:
                 operation_id=view.__name__,
                 security=operation.security,
                 responses=operation.responses(method, produces, also or {}),
-                openapi_extensions={"x-rate-limit": rate.name.lower(), "x-access": str(access)},
+                openapi_extensions={
+                    "x-rate-limit": rate.name.lower(),
+                    "x-access": access.value if isinstance(access, Access) else access,
+                },
             )
             documented(operation.endpoint())
             return view
@@ -292,6 +295,7 @@ class _Operation:
         errors |= {401, 403} if self.access is not PUBLIC else set()
         errors |= {404} if self.path else set()
         errors |= {409} if method != "get" else set()
+        errors |= {413} if method == "post" else set()
         errors |= {413, 415} if self.body else set()
         for code in sorted(errors | set(also)):
             meaning = also.get(code) or HTTPStatus(code).phrase

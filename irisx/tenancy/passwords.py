@@ -3,6 +3,7 @@
 from functools import lru_cache
 from typing import Any
 
+import gevent
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
@@ -16,7 +17,8 @@ _hasher = PasswordHasher()
 
 
 def hash_password(password: str) -> str:
-    return _hasher.hash(password)
+    # In a thread: it takes tens of milliseconds, in which other greenlets go on.
+    return str(gevent.get_hub().threadpool.apply(_hasher.hash, (password,)))
 
 
 def hashed(fields: dict[str, Any]) -> dict[str, Any]:
@@ -30,7 +32,8 @@ def matches(password_hash: str | None, password: str) -> bool:
     """Whether it is the password. Without a hash it takes as long and is False, so that the time
     of the answer does not tell whether there is such a person."""
     try:
-        _hasher.verify(password_hash or _nobody(), password)
+        known = password_hash or _nobody()
+        gevent.get_hub().threadpool.apply(_hasher.verify, (known, password))
     except VerificationError:
         return False
     return password_hash is not None

@@ -1,15 +1,18 @@
 """Clients of the API, each as somebody."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 
 from irisx.api.app import create_app
-from irisx.tenancy import api_keys
+from irisx.settings import get_settings
+from irisx.tenancy import api_keys, passwords
 from irisx.tenancy.access import SYSTEM
 from irisx.tenancy.models import Tenant
 from tests.api.client import ApiClient
+from tests.api.foreign import ForeignIds
 
 ADMIN_TOKEN = "admin-token-of-the-tests"
 
@@ -17,6 +20,12 @@ ADMIN_TOKEN = "admin-token-of-the-tests"
 @pytest.fixture(scope="session")
 def app() -> Flask:
     return create_app()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passwords() -> None:
+    """argon2 is slow by design; what the tests need of it is not."""
+    passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @pytest.fixture(autouse=True)
@@ -58,12 +67,16 @@ def anonymous(app: Flask) -> ApiClient:
 
 
 @pytest.fixture
-def admin(app: Flask, monkeypatch: pytest.MonkeyPatch) -> ApiClient:
+def admin(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiClient]:
     """A client with the installation's administrator token."""
-    from irisx.settings import get_settings
-
     monkeypatch.setenv("IRISX_ADMIN_TOKEN", ADMIN_TOKEN)
     get_settings.cache_clear()
     yield ApiClient(app, bearer=ADMIN_TOKEN)
     monkeypatch.undo()
     get_settings.cache_clear()
+
+
+@pytest.fixture
+def foreign_ids(make_tenant: Callable[..., Tenant]) -> ForeignIds:
+    """Ids of rows of a tenant that is not `tenant`."""
+    return ForeignIds(make_tenant("Other").id)

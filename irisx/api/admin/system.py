@@ -164,7 +164,9 @@ def admin_system_metrics() -> SystemMetrics:
     live = [status for status in CallStatus if status not in ENDED]
     with transaction() as session:
         counts = select(Call.status, func.count()).where(Call.status.in_(live))
-        by_status = dict(session.execute(counts.group_by(Call.status)).tuples().all())
+        by_status = {
+            status: count for status, count in session.execute(counts.group_by(Call.status))
+        }
         size, connections = session.execute(
             text(
                 "SELECT pg_database_size(current_database()), count(*) FROM pg_stat_activity "

@@ -1,0 +1,76 @@
+"""Rows of another tenant, by the path parameter that would name them."""
+
+from typing import ClassVar
+from uuid import uuid4
+
+from irisx.integration.webhooks.models import Webhook
+from irisx.kernel.clock import now
+from irisx.kernel.crypto import encrypt
+from irisx.kernel.db import transaction
+from irisx.kernel.ids import call_sid, public_id
+from irisx.telephony.calls.models import Call, Recording, RecordingStatus
+from irisx.telephony.calls.states import CallStatus, Direction
+from irisx.tenancy import api_keys, numbers, sip_accounts, users
+from irisx.tenancy.access import SYSTEM
+
+
+class ForeignIds(dict[str, str]):
+    """`ids["key_id"]` is the public id of a row of the tenant given."""
+
+    #: Path parameter -> prefix of its public ids.
+    PREFIXES: ClassVar = {
+        "account_id": "sip",
+        "admin_id": "adm",
+        "carrier_id": "car",
+        "key_id": "key",
+        "number_id": "num",
+        "tenant_id": "ten",
+        "user_id": "usr",
+        "webhook_id": "whk",
+    }
+
+    def __init__(self, tenant_id: int) -> None:
+        key = api_keys.create(SYSTEM, tenant_id, name="theirs", permissions=["*"])
+        user = users.create(
+            SYSTEM,
+            tenant_id,
+            email="their@example.com",
+            name="Their",
+            password="long enough, this",
+            permissions=[],
+        )
+        number = numbers.add(SYSTEM, tenant_id=tenant_id, number="+15557770000")
+        account = sip_accounts.create(SYSTEM, tenant_id, name="Their desk")
+        webhook = Webhook(
+            tenant_id=tenant_id,
+            url="https://their.example.com/",
+            events=["*"],
+            enabled=True,
+            secret_encrypted=encrypt("whsec_theirs"),
+        )
+        call = Call(
+            id=uuid4(),
+            initiated_at=now(),
+            tenant_id=tenant_id,
+            direction=Direction.OUTBOUND,
+            status=CallStatus.IN_PROGRESS,
+            from_number="+15557770000",
+            to_number="+15557770001",
+        )
+        recording = Recording(
+            tenant_id=tenant_id,
+            call_id=call.id,
+            path="their.wav",
+            status=RecordingStatus.COMPLETED,
+        )
+        with transaction() as session:
+            session.add_all([webhook, call, recording])
+        super().__init__(
+            account_id=account.row.public_id,
+            key_id=key.row.public_id,
+            number_id=number.public_id,
+            recording_id=str(recording.id),
+            sid=call_sid(call.id),
+            user_id=user.public_id,
+            webhook_id=public_id("whk", webhook.id),
+        )

@@ -1,0 +1,235 @@
+"""Every operation × who asks: the one table of who may do what. A new operation needs a row."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from irisx.tenancy import tenants
+from irisx.tenancy.access import SYSTEM
+from irisx.tenancy.models import Tenant, TenantStatus
+from tests.api.client import ApiClient
+from tests.api.foreign import ForeignIds
+
+PUBLIC = "public"
+ADMIN = "admin"
+
+NUMBER = {"number": "+15550009999"}
+CARRIER = {"name": "Trunk", "host": "192.0.2.1"}
+KEY = {"name": "Key", "permissions": ["calls:read"]}
+LOGIN = {"email": "a@example.com", "password": "wrong"}
+WEBHOOK = {"url": "https://example.com/hook", "events": ["call.completed"]}
+REPLAY = {"event_id": "evt_1"}
+USER = {
+    "email": "a@example.com",
+    "name": "A",
+    "password": "long enough, this",
+    "permissions": [],
+}
+ADMINISTRATOR = {"email": "a@example.com", "name": "A", "password": "long enough, this"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One operation. `access`: a permission, PUBLIC or ADMIN. `body`: one that is valid.
+
+    `admin`: status for an administrator, on rows that do not exist where the path names one.
+    """
+
+    method: str
+    path: str
+    access: str
+    body: Any = None
+    admin: int | None = None
+
+
+ROWS = [
+    Row("GET", "/", PUBLIC),
+    Row("GET", "/health", PUBLIC),
+    Row("GET", "/livez", PUBLIC),
+    Row("GET", "/readyz", PUBLIC),
+    Row("GET", "/metrics", PUBLIC),
+    Row("POST", "/v1/auth/login", PUBLIC, LOGIN),
+    Row("POST", "/admin/auth/login", PUBLIC, LOGIN),
+    Row("GET", "/v1/users", "users:read"),
+    Row("POST", "/v1/users", "users:write", USER),
+    Row("GET", "/v1/users/{user_id}", "users:read"),
+    Row("PUT", "/v1/users/{user_id}", "users:write", {"name": "B"}),
+    Row("DELETE", "/v1/users/{user_id}", "users:write"),
+    Row("GET", "/v1/api-keys", "api-keys:read"),
+    Row("POST", "/v1/api-keys", "api-keys:write", KEY),
+    Row("GET", "/v1/api-keys/{key_id}", "api-keys:read"),
+    Row("PUT", "/v1/api-keys/{key_id}", "api-keys:write", {"name": "B"}),
+    Row("DELETE", "/v1/api-keys/{key_id}", "api-keys:write"),
+    Row("GET", "/v1/settings", "settings:read"),
+    Row("PUT", "/v1/settings", "settings:write", {"timezone": "UTC"}),
+    Row("GET", "/v1/settings/phone-numbers", "settings:read"),
+    Row("POST", "/v1/settings/phone-numbers", "settings:write", NUMBER),
+    Row("GET", "/v1/settings/phone-numbers/{number_id}", "settings:read"),
+    Row("PUT", "/v1/settings/phone-numbers/{number_id}", "settings:write", {"name": "B"}),
+    Row("DELETE", "/v1/settings/phone-numbers/{number_id}", "settings:write"),
+    Row("GET", "/v1/sip-accounts", "sip-accounts:read"),
+    Row("POST", "/v1/sip-accounts", "sip-accounts:write", {"name": "Desk"}),
+    Row("GET", "/v1/sip-accounts/{account_id}", "sip-accounts:read"),
+    Row("DELETE", "/v1/sip-accounts/{account_id}", "sip-accounts:write"),
+    Row("GET", "/v1/audit-log", "audit-log:read"),
+    Row("GET", "/v1/calls", "calls:read"),
+    Row("POST", "/v1/calls", "calls:write", {"to": "+15555550100"}),
+    Row("GET", "/v1/calls/{sid}", "calls:read"),
+    Row("GET", "/v1/calls/{sid}/events", "calls:read"),
+    Row("GET", "/v1/calls/{sid}/recording", "calls:read"),
+    Row("GET", "/v1/calls/{sid}/transcript", "calls:read"),
+    Row("POST", "/v1/calls/{sid}/end", "calls:write"),
+    Row("POST", "/v1/calls/{sid}/transfer", "calls:write", {"to": "+15555550100"}),
+    Row("POST", "/v1/calls/{sid}/transfer/complete", "calls:write"),
+    Row("POST", "/v1/calls/{sid}/transfer/cancel", "calls:write"),
+    Row("POST", "/v1/calls/{sid}/play", "calls:write", {"url": "https://example.com/a.wav"}),
+    Row("POST", "/v1/calls/{sid}/play/stop", "calls:write"),
+    Row("POST", "/v1/calls/{sid}/say", "calls:write", {"text": "Hello"}),
+    Row("POST", "/v1/calls/{sid}/dtmf", "calls:write", {"digits": "1"}),
+    Row("POST", "/v1/calls/{sid}/hold", "calls:write"),
+    Row("POST", "/v1/calls/{sid}/unhold", "calls:write"),
+    Row("POST", "/v1/calls/{sid}/mute", "calls:write", {}),
+    Row("POST", "/v1/calls/{sid}/unmute", "calls:write"),
+    Row("POST", "/v1/calls/{sid}/record", "calls:write", {"action": "start"}),
+    Row("GET", "/v1/recordings", "recordings:read"),
+    Row("GET", "/v1/recordings/stats", "recordings:read"),
+    Row("GET", "/v1/recordings/{recording_id}", "recordings:read"),
+    Row("DELETE", "/v1/recordings/{recording_id}", "recordings:write"),
+    Row("GET", "/v1/recordings/{recording_id}/download", PUBLIC),
+    Row("GET", "/v1/webhooks", "webhooks:read"),
+    Row("POST", "/v1/webhooks", "webhooks:write", WEBHOOK),
+    Row("GET", "/v1/webhooks/events", "webhooks:read"),
+    Row("GET", "/v1/webhooks/{webhook_id}", "webhooks:read"),
+    Row("PUT", "/v1/webhooks/{webhook_id}", "webhooks:write", {}),
+    Row("DELETE", "/v1/webhooks/{webhook_id}", "webhooks:write"),
+    Row("POST", "/v1/webhooks/{webhook_id}/rotate-secret", "webhooks:write", {}),
+    Row("POST", "/v1/webhooks/{webhook_id}/test", "webhooks:write"),
+    Row("GET", "/v1/webhooks/{webhook_id}/logs", "webhooks:read"),
+    Row("POST", "/v1/webhooks/{webhook_id}/replay", "webhooks:write", REPLAY),
+    Row("GET", "/v1/events", "events:read"),
+    Row("GET", "/admin/tenants", ADMIN, admin=200),
+    Row("POST", "/admin/tenants", ADMIN, {"name": "New"}, admin=201),
+    Row("GET", "/admin/tenants/{tenant_id}", ADMIN, admin=404),
+    Row("PUT", "/admin/tenants/{tenant_id}", ADMIN, {"name": "B"}, admin=404),
+    Row("DELETE", "/admin/tenants/{tenant_id}", ADMIN, admin=404),
+    Row("POST", "/admin/tenants/{tenant_id}/suspend", ADMIN, admin=404),
+    Row("POST", "/admin/tenants/{tenant_id}/activate", ADMIN, admin=404),
+    Row("POST", "/admin/tenants/{tenant_id}/api-keys", ADMIN, KEY, admin=404),
+    Row("GET", "/admin/users", ADMIN, admin=200),
+    Row("POST", "/admin/users", ADMIN, ADMINISTRATOR, admin=201),
+    Row("GET", "/admin/users/{admin_id}", ADMIN, admin=404),
+    Row("PUT", "/admin/users/{admin_id}", ADMIN, {"name": "B"}, admin=404),
+    Row("DELETE", "/admin/users/{admin_id}", ADMIN, admin=404),
+    Row("GET", "/admin/phone-numbers", ADMIN, admin=200),
+    Row("POST", "/admin/phone-numbers", ADMIN, NUMBER, admin=201),
+    Row("GET", "/admin/phone-numbers/{number_id}", ADMIN, admin=404),
+    Row("PUT", "/admin/phone-numbers/{number_id}", ADMIN, {"name": "B"}, admin=404),
+    Row("DELETE", "/admin/phone-numbers/{number_id}", ADMIN, admin=404),
+    Row("POST", "/admin/phone-numbers/{number_id}/assign", ADMIN, {"tenant_id": None}, admin=404),
+    Row("GET", "/admin/carriers", ADMIN, admin=200),
+    Row("POST", "/admin/carriers", ADMIN, CARRIER, admin=201),
+    Row("GET", "/admin/carriers/{carrier_id}", ADMIN, admin=404),
+    Row("PUT", "/admin/carriers/{carrier_id}", ADMIN, {"port": 5061}, admin=404),
+    Row("DELETE", "/admin/carriers/{carrier_id}", ADMIN, admin=404),
+    Row("GET", "/admin/features", ADMIN, admin=200),
+    Row("PUT", "/admin/features/{feature_id}", ADMIN, {"enabled": True}, admin=404),
+    Row("GET", "/admin/features/tenant/{tenant_id}", ADMIN, admin=404),
+    Row("PUT", "/admin/features/tenant/{tenant_id}", ADMIN, {"features": {}}, admin=404),
+    Row("GET", "/admin/system/health", ADMIN, admin=200),
+    Row("GET", "/admin/system/metrics", ADMIN, admin=200),
+    Row("GET", "/admin/system/logs", ADMIN, admin=404),
+    Row("GET", "/admin/system/config", ADMIN, admin=200),
+    Row("GET", "/admin/system/audit-log", ADMIN, admin=200),
+    Row("POST", "/admin/system/nodes/{name}/drain", ADMIN, admin=404),
+    Row("POST", "/admin/system/nodes/{name}/undrain", ADMIN, admin=404),
+]
+
+TENANTS_ROWS = [row for row in ROWS if row.access not in (PUBLIC, ADMIN)]
+ADMINS_ROWS = [row for row in ROWS if row.access == ADMIN]
+PROTECTED_ROWS = [row for row in ROWS if row.access != PUBLIC]
+NAMING_A_ROW = [row for row in TENANTS_ROWS if "{" in row.path]
+#: No row of any table has it.
+NOTHING = "9223372036854775807"
+
+
+def name(row: Row) -> str:
+    return f"{row.method} {row.path}"
+
+
+def ask(client: ApiClient, row: Row, ids: dict[str, str] | None = None) -> tuple[int, str | None]:
+    """Status and error code of an operation; parameters without an id name nothing."""
+    path = row.path.format_map(ids if ids is not None else _Nothing())
+    response = client.request(row.method, path, json=row.body)
+    body = client.body(response)
+    return response.status_code, body.get("code") if isinstance(body, dict) else None
+
+
+class _Nothing(dict[str, str]):
+    """Well-formed ids of rows that are not there."""
+
+    def __missing__(self, parameter: str) -> str:
+        prefix = ForeignIds.PREFIXES.get(parameter)
+        return f"{prefix}_{NOTHING}" if prefix else "nothing"
+
+
+def test_every_operation_has_a_row_with_its_access(app: Flask) -> None:
+    documented = {
+        (method.upper(), path): operation["x-access"]
+        for path, item in app.api_doc["paths"].items()  # type: ignore[attr-defined]
+        for method, operation in item.items()
+    }
+    assert documented == {(row.method, row.path): row.access for row in ROWS}
+
+
+@pytest.mark.parametrize("row", PROTECTED_ROWS, ids=name)
+def test_without_a_key_nothing_is_allowed(anonymous: ApiClient, row: Row) -> None:
+    code = "MISSING_ADMIN_TOKEN" if row.access == ADMIN else "MISSING_API_KEY"
+    assert ask(anonymous, row) == (401, code)
+
+
+@pytest.mark.parametrize("row", TENANTS_ROWS, ids=name)
+def test_a_wrong_key_is_refused(app: Flask, row: Row) -> None:
+    assert ask(ApiClient(app, key="irx_live_wrong"), row) == (401, "INVALID_API_KEY")
+    assert ask(ApiClient(app, bearer="wrong"), row) == (401, "INVALID_API_KEY")
+
+
+@pytest.mark.parametrize("row", TENANTS_ROWS, ids=name)
+def test_a_key_without_the_permission_is_refused(
+    client_for: Callable[..., ApiClient], tenant: Tenant, row: Row
+) -> None:
+    other = "billing:read"
+    assert ask(client_for(tenant, other), row) == (403, "PERMISSION_DENIED")
+
+
+@pytest.mark.parametrize("row", NAMING_A_ROW, ids=name)
+def test_another_tenant_s_id_is_not_found(
+    client: ApiClient, foreign_ids: ForeignIds, row: Row
+) -> None:
+    assert ask(client, row, foreign_ids) == (404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize("row", TENANTS_ROWS, ids=name)
+def test_a_suspended_tenant_is_refused(client: ApiClient, tenant: Tenant, row: Row) -> None:
+    tenants.set_status(SYSTEM, tenant.id, TenantStatus.SUSPENDED)
+    assert ask(client, row) == (403, "TENANT_INACTIVE")
+
+
+@pytest.mark.parametrize("row", TENANTS_ROWS, ids=name)
+def test_an_administrator_is_no_tenant(admin: ApiClient, row: Row) -> None:
+    assert ask(admin, row) == (401, "INVALID_API_KEY")
+
+
+@pytest.mark.parametrize("row", ADMINS_ROWS, ids=name)
+def test_an_api_key_is_no_administrator(client: ApiClient, row: Row) -> None:
+    assert ask(client, row) == (401, "MISSING_ADMIN_TOKEN")
+    key = client.headers.pop("X-API-Key")
+    client.headers["Authorization"] = f"Bearer {key}"
+    assert ask(client, row) == (401, "INVALID_ADMIN_TOKEN")
+
+
+@pytest.mark.parametrize("row", ADMINS_ROWS, ids=name)
+def test_an_administrator_is_let_in(admin: ApiClient, row: Row) -> None:
+    assert ask(admin, row)[0] == row.admin
