@@ -282,6 +282,13 @@ def execute(
     """
     if application not in APPLICATIONS:
         raise UnsafeValue("application", "not one that IRISX executes")
+    match application:
+        case "playback" | "endless_playback":
+            source(argument, "argument")
+        case "set" | "unset":
+            variable_name(argument.partition("=")[0])
+        case "eavesdrop" | "three_way":
+            channel_id(argument, "argument")
     headers = [
         ("call-command", "execute"),
         ("execute-app-name", application),

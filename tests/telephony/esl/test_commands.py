@@ -56,13 +56,13 @@ BUILDERS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
         {
             "channel": CHANNEL,
             "application": "playback",
-            "argument": "/a/é.wav",
+            "argument": "/a/b.wav",
             "event_uuid": OTHER,
             "loops": 2,
         },
         f"sendmsg {CHANNEL}\ncall-command: execute\nexecute-app-name: playback\n"
         f"Event-UUID: {OTHER}\nevent-lock: true\nloops: 2\n"
-        "content-type: text/plain\ncontent-length: 9\n\n/a/é.wav",
+        "content-type: text/plain\ncontent-length: 8\n\n/a/b.wav",
     ),
     (
         commands.eavesdrop_mode,
@@ -338,6 +338,28 @@ def test_only_known_applications(application: str):
         commands.execute(CHANNEL, application, event_uuid=OTHER)
     with pytest.raises(UnsafeValue):
         commands.originate([FAR], {}, application)
+
+
+@pytest.mark.parametrize(
+    ("application", "argument"),
+    [
+        ("playback", "shell_stream:///bin/sh"),
+        ("playback", "say:x"),
+        ("endless_playback", "https://example.com/a.wav"),
+        ("set", "api_hangup_hook=system touch x"),
+        ("unset", "a b"),
+        ("eavesdrop", "all"),
+        ("three_way", "all"),
+    ],
+)
+def test_arguments_that_would_do_something_else(application: str, argument: str):
+    with pytest.raises(UnsafeValue):
+        commands.execute(CHANNEL, application, argument, event_uuid=OTHER)
+
+
+def test_a_body_is_counted_in_bytes():
+    built = commands.execute(CHANNEL, "set", "irisx_x=Zoë", event_uuid=OTHER)
+    assert built.encode().endswith("content-length: 12\n\nirisx_x=Zoë".encode())
 
 
 @pytest.mark.parametrize(

@@ -324,8 +324,8 @@ def test_greenlets_that_share_the_connection_get_their_own_replies(
 
 
 def test_a_large_command_arrives_whole(switch: ScriptedSwitch, node: Node):
-    argument = "x" * 3_000_000
-    execution = node.connection.execute(CHANNEL, "playback", argument, timeout=10)
+    argument = "irisx_x=" + "x" * 3_000_000
+    execution = node.connection.execute(CHANNEL, "set", argument, timeout=10)
     [command] = switch.commands("sendmsg")
     assert command.endswith(argument)
     assert f"Event-UUID: {execution.event_uuid}\n" in command
@@ -353,7 +353,7 @@ def test_a_peer_that_stops_reading_costs_its_session_not_the_engine(
     switch.reading.clear()
     node.connection.api(commands.status())  # the one that it was about to read
     with pytest.raises(CommandTimeout):
-        node.connection.execute(CHANNEL, "playback", "x" * 12_000_000)
+        node.connection.execute(CHANNEL, "set", "irisx_x=" + "x" * 12_000_000)
     # Part of the command is on the wire: the session is of no use any more.
     wait_until(lambda: len(node.downs) == 1)
     switch.reading.set()

@@ -102,7 +102,7 @@ def test_3_a_large_command_is_cut_and_a_reply_waited_for_without_end(
     assert never(gevent.spawn(bare.send, "api status " + "x" * 20_000_000))
     assert not switch.commands("api status")
 
-    ours.connection.execute(CHANNEL, "playback", "x" * 4_000_000, timeout=10)
+    ours.connection.execute(CHANNEL, "set", "irisx_x=" + "x" * 4_000_000, timeout=10)
     assert switch.commands("sendmsg")[0].endswith("x" * 4_000_000)
     switch.answers["api status"] = None
     with pytest.raises(CommandTimeout):
