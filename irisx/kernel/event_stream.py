@@ -174,6 +174,8 @@ class EventStreams:
         """End every stream, now and in future."""
         self.stopping = True
         self._announce_all()
+        if self._listener is not None:
+            self._listener.kill(block=False)
 
     def _heard(self, topic: str, tenant_id: str) -> None:
         for stream in self._open.get(int(tenant_id), ()):

@@ -175,7 +175,13 @@ def request(
                 preload_content=False,
             )
             try:
-                content = response.read(max_bytes + 1, decode_content=False)
+                content = b""
+                # Until it is empty, which is where a body that was cut short is noticed.
+                while room := max_bytes + 1 - len(content):
+                    part = response.read(room, decode_content=False)
+                    if not part:
+                        break
+                    content += part
             finally:
                 response.close()
     except urllib3.exceptions.TimeoutError as error:

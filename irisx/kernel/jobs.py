@@ -113,17 +113,18 @@ def listen(
 
     `connected(True)`: from now on nothing is missed; `connected(False)`: Redis is away.
     """
+    channels = {CHANNEL + topic for topic in topics}
     failures = 0
     while True:
         try:
             with redis().pubsub() as channel:
-                channel.subscribe(*(CHANNEL + topic for topic in topics))
+                channel.subscribe(*channels)
                 while True:
                     message = channel.get_message(timeout=_LISTEN_SECONDS)
                     failures = 0
                     if message is None:
                         continue
-                    if message["type"] == "subscribe":
+                    if message["type"] == "subscribe" and message["data"] == len(channels):
                         connected(True)
                     elif message["type"] == "message":
                         topic = message["channel"].decode().removeprefix(CHANNEL)
