@@ -57,6 +57,7 @@ class Sipp:
         target: str = "",
         *,
         service: str = "+15550100",
+        to: str | None = None,
         caller: str = "+15550199",
         caller_name: str = "Ann Caller",
         extra: str = "none",
@@ -74,8 +75,9 @@ class Sipp:
     ) -> None:
         """`target` is host:port, empty for a scenario that is called.
 
-        `service` is the called user part, `rate` in calls/s, `hold_ms` the scenario's pause.
-        `extra` is the value of an X-Extra header. `username` and `password` answer a digest.
+        `service` is the called user part, `to` that of the To header if it differs, `rate` in
+        calls/s, `hold_ms` the scenario's pause, `extra` the value of an X-Extra header.
+        `username` and `password` answer a digest. Turn `trace` off for thousands of calls.
         """
         self.port = port or free_ports(1)[0]
         self.local_ip = local_ip
@@ -86,7 +88,7 @@ class Sipp:
         command += ["-i", local_ip, "-mi", local_ip, "-p", str(self.port)]
         command += ["-m", str(calls), "-r", str(rate), "-d", str(hold_ms), "-s", service]
         command += ["-key", "caller", caller, "-key", "caller_name", caller_name]
-        command += ["-key", "extra", extra, "-key", "domain", domain]
+        command += ["-key", "to", to or service, "-key", "extra", extra, "-key", "domain", domain]
         command += ["-au", username or caller, "-ap", password or "none"]
         command += ["-trace_stat", "-stf", str(self._directory / "stat.csv"), "-fd", "1"]
         command += ["-trace_err", "-error_file", str(self._directory / "errors")]

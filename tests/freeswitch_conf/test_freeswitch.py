@@ -355,6 +355,22 @@ class TestCarriers:
         wait_until(lambda: f"Deleted gateway {name}" in switch.log_path.read_text(), 15)
         assert "127.0.0.5" in switch.api(f"sofia status gateway {name}")
 
+    def test_a_call_to_a_registered_trunk_has_the_called_number(
+        self, carriers: str, switch: FreeSwitch, api: Provisioner
+    ) -> None:
+        api.trunks = [Gateway("carrier_5", CARRIER)]
+        switch.api(provisioning.start_gateways("carrier_5"))
+        with Sipp(
+            "uac_cancels", carriers, local_ip=CARRIER, service="gw+carrier_5", to="+15550188"
+        ) as caller:
+            uuid = parked(switch)
+            variables = switch.variables(uuid)
+            assert variables["Caller-Destination-Number"] == "+15550188"
+            assert variables["variable_sip_gateway"] == "carrier_5"
+        assert caller.result.successful == 1
+        note = notes(switch)[UUID(uuid)]
+        assert (note.gateway, note.called) == ("carrier_5", "+15550188")
+
     def test_a_removed_carrier_is_gone(self, switch: FreeSwitch, api: Provisioner) -> None:
         api.trunks = [Gateway("carrier_3", "127.0.0.6")]
         switch.api(provisioning.start_gateways())
@@ -380,6 +396,34 @@ class TestCarriers:
         switch.api(provisioning.start_gateways("carrier_4"))
         wait_until(lambda: "REGED" in switch.api("sofia status gateway carrier_4"), 10)
         switch.api(provisioning.kill_gateway("carrier_4"))
+
+
+class TestFarEnds:
+    """The other scenarios of tests/sipp, which tests elsewhere rely on."""
+
+    @pytest.mark.parametrize(
+        ("scenario", "cause"),
+        [("busy", "USER_BUSY"), ("reject", "CALL_REJECTED"), ("ring", "NO_ANSWER")],
+    )
+    def test_a_far_end_that_does_not_answer(
+        self, switch: FreeSwitch, scenario: str, cause: str
+    ) -> None:
+        with Sipp(f"uas_{scenario}", local_ip=CARRIER) as far_end:
+            reply = switch.api(
+                "originate {originate_timeout=1}"
+                f"sofia/carriers/+15550111@{CARRIER}:{far_end.port} &park()"
+            )
+        assert cause in reply
+        assert far_end.result.successful == 1
+
+    def test_digits_arrive(self, carriers: str, switch: FreeSwitch) -> None:
+        with Sipp("uac_digits", carriers, local_ip=CARRIER, hold_ms=500) as caller:
+            uuid = parked(switch)
+            take(switch, uuid)
+            collect = "1 9 silence_stream://1 digits 5000 #"
+            switch.api(f"uuid_transfer {uuid} 'answer,read:{collect},park' inline")
+            wait_until(lambda: switch.variables(uuid).get("variable_digits") == "159")
+        assert caller.result.successful == 1
 
 
 def test_without_the_api_the_switch_starts_and_lets_nobody_in() -> None:
