@@ -1,11 +1,10 @@
 """API commands about calls: `originate`, `uuid_…`, `sched_…` (mod_commands)."""
 
 import re
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from irisx.sandbox import bridge, dialstring, originate, session
+from irisx.sandbox import bridge, dialstring, originate
 from irisx.sandbox.api import command, run
 from irisx.sandbox.apps import recorders
 from irisx.sandbox.channel import Action, Channel
@@ -13,7 +12,7 @@ from irisx.sandbox.channel import Command as SendMessage
 from irisx.sandbox.events import Event
 from irisx.sandbox.gather import split_arguments
 from irisx.sandbox.media import MediaError, open_source
-from irisx.sandbox.states import State
+from irisx.sandbox.states import CallState, State
 from irisx.sandbox.taps import Displace, Recorder
 
 if TYPE_CHECKING:
@@ -24,11 +23,40 @@ NO_SESSION = "-ERR Cannot locate session!\n"
 OK = "+OK\n"
 SUCCESS = "+OK Success\n"
 
+AUDIO_USAGE = "-USAGE: <uuid> [start [read|write] [mute|level <level>]|stop]\n"
+BROADCAST_USAGE = "-USAGE: <uuid> <path> [aleg|bleg|holdb|both]\n"
+DISPLACE_USAGE = "-USAGE: <uuid> [start|stop] <path> [<limit>] [mux]\n"
+RECORD_USAGE = "-USAGE: <uuid> [start|stop|mask|unmask] <path> [<limit>] [<recording_vars>]\n"
+
 
 def words_of(argument: str, most: int) -> list[str]:
     """Exactly `most` blank-separated fields; the last one takes the rest."""
     parts = argument.split(" ", most - 1)
     return [*parts, *[""] * (most - len(parts))]
+
+
+OnChannel = Callable[[Channel, str], Awaitable[str]]
+
+
+def on_channel(
+    usage: str, missing: str = NO_CHANNEL, *, least: int = 0
+) -> Callable[[OnChannel], Callable[["Switch", str], Awaitable[str]]]:
+    """A command whose first word is the uuid of a live channel.
+
+    It answers `usage` when fewer than `least` words follow, and `missing` for an unknown uuid.
+    """
+
+    def wrap(function: OnChannel) -> Callable[["Switch", str], Awaitable[str]]:
+        async def run_on_channel(switch: "Switch", argument: str) -> str:
+            uuid, _, rest = argument.partition(" ")
+            if not uuid or len(rest.split()) < least:
+                return usage
+            channel = switch.find(uuid)
+            return missing if channel is None else await function(channel, rest.strip())
+
+        return run_on_channel
+
+    return wrap
 
 
 @command("originate")
@@ -49,7 +77,8 @@ async def originate_command(switch: "Switch", argument: str) -> str:
     )
     if leg is None:
         return f"-ERR {cause}\n"
-    _flip(leg)
+    leg.flip_caller_id()
+    leg.variables["call_uuid"] = leg.uuid
     application = re.fullmatch(r"&([A-Za-z_]+)(?:\((.*)\))?", extension, re.DOTALL)
     if application:
         leg.actions.append(Action(application[1], application[2] or ""))
@@ -75,118 +104,65 @@ def _take_dial_string(argument: str) -> tuple[str, str]:
     return argument, ""
 
 
-def _flip(leg: Channel) -> None:
-    """The dialled party becomes the caller of its own dialplan (channel_cid_flipped)."""
-    leg.variables |= {
-        "pre_transfer_caller_id_number": leg.profile.caller_id_number,
-        "channel_cid_flipped": "yes",
-        "call_uuid": leg.uuid,
-    }
-    if leg.profile.caller_id_name:
-        leg.variables["pre_transfer_caller_id_name"] = leg.profile.caller_id_name
-    leg.profile = replace(
-        leg.profile,
-        caller_id_name=leg.profile.destination,
-        caller_id_number=leg.profile.destination,
-        callee_id_name=leg.profile.caller_id_name,
-        callee_id_number=leg.profile.caller_id_number,
-    )
-
-
 @command("uuid_exists")
 async def uuid_exists(switch: "Switch", argument: str) -> str:
     return str(switch.find(argument) is not None).lower()
 
 
 @command("uuid_dump")
-async def uuid_dump(switch: "Switch", argument: str) -> str:
+@on_channel("-USAGE: <uuid> [format]\n")
+async def uuid_dump(channel: Channel, form: str) -> str:
     """`<uuid> [json]`: all headers of the channel, as CHANNEL_DATA."""
-    if not argument:
-        return "-USAGE: <uuid> [format]\n"
-    uuid, form = words_of(argument, 2)
-    channel = switch.find(uuid)
-    if channel is None:
-        return NO_CHANNEL
-    headers = switch.bus.stamp("CHANNEL_DATA") | dict(channel.headers(variables=True))
+    headers = channel.switch.bus.stamp("CHANNEL_DATA") | dict(channel.headers(variables=True))
     event = Event("CHANNEL_DATA", headers)
     return (event.json() if form == "json" else event.plain()).decode("ascii")
 
 
 @command("uuid_getvar")
-async def uuid_getvar(switch: "Switch", argument: str) -> str:
-    uuid, name = words_of(argument, 2)
-    if not name:
-        return "-USAGE: <uuid> <var>\n"
-    channel = switch.find(uuid)
-    if channel is None:
-        return NO_CHANNEL
-    return channel.variables.get(name) or switch.variables.get(name) or "_undef_"
+@on_channel("-USAGE: <uuid> <var>\n", least=1)
+async def uuid_getvar(channel: Channel, name: str) -> str:
+    return channel.variables.get(name) or channel.switch.variables.get(name) or "_undef_"
 
 
 @command("uuid_setvar")
-async def uuid_setvar(switch: "Switch", argument: str) -> str:
+@on_channel("-USAGE: <uuid> <var> [value]\n", least=1)
+async def uuid_setvar(channel: Channel, rest: str) -> str:
     """`<uuid> <name> [value]`; without a value the variable goes."""
-    uuid, name, value = words_of(argument, 3)
-    if not name:
-        return "-USAGE: <uuid> <var> [value]\n"
-    channel = switch.find(uuid)
-    if channel is None:
-        return NO_CHANNEL
-    _set(channel, name, value)
+    name, _, value = rest.partition(" ")
+    channel.set_variable(name, value)
     return OK
 
 
-def _set(channel: Channel, name: str, value: str) -> None:
-    if value:
-        channel.variables[name] = value
-    else:
-        channel.variables.pop(name, None)
-
-
 @command("uuid_setvar_multi")
-async def uuid_setvar_multi(switch: "Switch", argument: str) -> str:
+@on_channel("-USAGE: <uuid> <var>=<value>;<var>=<value>...\n", least=1)
+async def uuid_setvar_multi(channel: Channel, items: str) -> str:
     """`<uuid> a=1;b=2`; as in FreeSWITCH an item without `=` takes the value before it."""
-    uuid, items = words_of(argument, 2)
-    if not items:
-        return "-USAGE: <uuid> <var>=<value>;<var>=<value>...\n"
-    channel = switch.find(uuid)
-    if channel is None:
-        return NO_CHANNEL
     value = ""
     for item in items.split(";")[:64]:
         name, equals, own = item.partition("=")
         value = own if equals else value
         if name:
-            _set(channel, name, value)
+            channel.set_variable(name, value)
     return OK
 
 
 @command("uuid_answer")
-async def uuid_answer(switch: "Switch", argument: str) -> str:
-    channel = switch.find(argument)
-    if channel is None:
-        return "-ERROR\n"
+@on_channel("-ERROR\n", "-ERROR\n")
+async def uuid_answer(channel: Channel, rest: str) -> str:
     channel.answer()
     return OK
 
 
 @command("uuid_pre_answer")
-async def uuid_pre_answer(switch: "Switch", argument: str) -> str:
-    channel = switch.find(argument)
-    if channel is None:
-        return "-ERROR\n"
+@on_channel("-ERROR\n", "-ERROR\n")
+async def uuid_pre_answer(channel: Channel, rest: str) -> str:
     channel.pre_answer()
     return OK
 
 
 @command("uuid_kill")
-async def uuid_kill(switch: "Switch", argument: str) -> str:
-    if not argument:
-        return "-USAGE: <uuid> [cause]\n"
-    uuid, cause = words_of(argument, 2)
-    channel = switch.find(uuid)
-    if channel is None:
-        return NO_CHANNEL
+@on_channel("-USAGE: <uuid> [cause]\n")
+async def uuid_kill(channel: Channel, cause: str) -> str:
     channel.hangup(cause or "NORMAL_CLEARING")
     return OK
 
@@ -229,10 +205,8 @@ async def uuid_transfer(switch: "Switch", argument: str) -> str:
 
 
 @command("uuid_park")
-async def uuid_park(switch: "Switch", argument: str) -> str:
-    channel = switch.find(argument)
-    if channel is None:
-        return NO_CHANNEL
+@on_channel("-USAGE: <uuid>\n")
+async def uuid_park(channel: Channel, rest: str) -> str:
     channel.set_state(State.CS_PARK, again=True)
     return OK
 
@@ -246,41 +220,35 @@ async def uuid_hold(switch: "Switch", argument: str) -> str:
     verb = words.pop(0) if words[0] in ("off", "toggle") else "on"
     channel = switch.find(words[0] if words else "")
     if channel is not None:
-        held = not channel.held if verb == "toggle" else verb == "on"
-        session.set_hold(channel, held)
+        if channel.held and verb in ("off", "toggle"):
+            channel.unhold()
+            channel.set_call_state(CallState.ACTIVE)
+        elif verb != "off":
+            channel.hold()
     return SUCCESS
 
 
 @command("uuid_audio")
-async def uuid_audio(switch: "Switch", argument: str) -> str:
+@on_channel(AUDIO_USAGE, least=1)
+async def uuid_audio(channel: Channel, rest: str) -> str:
     """`<uuid> start read|write mute <level>` or `<uuid> stop`; a level of 0 unmutes."""
-    usage = "-USAGE: <uuid> [start [read|write] [mute|level <level>]|stop]\n"
-    uuid, verb, side, kind, level = words_of(argument, 5)
-    if verb not in ("start", "stop"):
-        return usage
-    channel = switch.find(uuid)
-    if channel is None:
-        return NO_CHANNEL
-    if verb == "stop":
-        channel.muted = {"read": False, "write": False}
-        return OK
-    if side not in channel.muted or kind not in ("mute", "level"):
-        return usage
-    if kind == "mute":
-        channel.muted[side] = level not in ("0", "")
+    match rest.split():
+        case ["stop", *_]:
+            channel.muted = {"read": False, "write": False}
+        case ["start", "read" | "write" as side, "mute", *level]:
+            channel.muted[side] = level[:1] not in ([], ["0"])
+        case ["start", "read" | "write", "level", *_]:
+            pass
+        case _:
+            return AUDIO_USAGE
     return OK
 
 
 @command("uuid_break")
-async def uuid_break(switch: "Switch", argument: str) -> str:
+@on_channel("-USAGE: <uuid> [all]\n")
+async def uuid_break(channel: Channel, rest: str) -> str:
     """`<uuid> [all]`: stop the running application; `all` also drops queued commands."""
-    uuid, everything = words_of(argument, 2)
-    if not uuid:
-        return "-USAGE: <uuid> [all]\n"
-    channel = switch.find(uuid)
-    if channel is None:
-        return NO_CHANNEL
-    if everything == "all":
+    if rest == "all":
         channel.commands.clear()
     channel.breaking = True
     channel.notify()
@@ -288,16 +256,15 @@ async def uuid_break(switch: "Switch", argument: str) -> str:
 
 
 @command("uuid_broadcast")
-async def uuid_broadcast(switch: "Switch", argument: str) -> str:
+@on_channel(BROADCAST_USAGE, "-ERR invalid uuid\n", least=1)
+async def uuid_broadcast(channel: Channel, rest: str) -> str:
     """`<uuid> <path>|app::arg [aleg|bleg|both]`."""
-    uuid, path, which = ([*argument.split(" "), "", ""])[:3] if argument else ["", "", ""]
-    channel = switch.find(uuid)
-    if channel is None or not path:
-        return "-ERR invalid uuid\n"
-    application, separator, data = path.partition("::")
+    words = rest.split(" ")
+    which = words.pop() if words[-1] in ("aleg", "bleg", "both") else "aleg"
+    application, separator, data = " ".join(words).partition("::")
     if not separator:
-        application, data = "playback", path
-    legs = [channel] if which in ("", "aleg", "both") else []
+        application, data = "playback", application
+    legs = [channel] if which in ("aleg", "both") else []
     if which in ("bleg", "both") and channel.partner is not None:
         legs.append(channel.partner)
     for leg in legs:
@@ -307,39 +274,33 @@ async def uuid_broadcast(switch: "Switch", argument: str) -> str:
 
 
 @command("uuid_displace")
-async def uuid_displace(switch: "Switch", argument: str) -> str:
+@on_channel(DISPLACE_USAGE, NO_SESSION, least=2)
+async def uuid_displace(channel: Channel, rest: str) -> str:
     """`<uuid> start <path> [limit s] [mux]` or `<uuid> stop <path>`."""
-    words = [*split_arguments(argument), "", "", "", "", ""]
-    uuid, verb, path, limit, flags = words[:5]
-    channel = switch.find(uuid)
-    if channel is None:
-        return NO_SESSION
+    verb, path, limit, flags = [*split_arguments(rest), "", "", ""][:4]
     playing = [bug for bug in channel.bugs if isinstance(bug, Displace) and bug.path == path]
     if verb == "stop" and playing:
         playing[0].end("")
         return SUCCESS
-    if verb != "start" or not path or playing:
+    if verb != "start" or playing:
         return "-ERR Cannot displace session!\n"
     try:
         source = open_source(path)
     except MediaError:
         return "-ERR Cannot displace session!\n"
-    seconds = float(limit) if re.fullmatch(r"\d{1,6}", limit) else 0.0
-    Displace(channel, path, source, seconds, "m" in flags)
+    Displace(channel, path, source, _seconds(limit), "m" in flags)
     return SUCCESS
 
 
 @command("uuid_record")
-async def uuid_record(switch: "Switch", argument: str) -> str:
+@on_channel(RECORD_USAGE, NO_SESSION, least=2)
+async def uuid_record(channel: Channel, rest: str) -> str:
     """`<uuid> start|stop|mask|unmask <path> [limit s] [{vars}]`; `stop all` stops every one."""
-    uuid, verb, path, limit, rest = words_of(argument, 5)
-    if not path or verb not in ("start", "stop", "mask", "unmask"):
-        return "-USAGE: <uuid> [start|stop|mask|unmask] <path> [<limit>] [<recording_vars>]\n"
-    channel = switch.find(uuid)
-    if channel is None:
-        return NO_SESSION
+    verb, path, limit, variables = words_of(rest, 4)
     if verb == "start":
-        return _start_recording(channel, path, limit, rest)
+        return _start_recording(channel, path, _seconds(limit), variables)
+    if verb not in ("stop", "mask", "unmask"):
+        return RECORD_USAGE
     found = recorders(channel, path)
     if not found:
         return f"-ERR Cannot {verb} record session!\n"
@@ -351,39 +312,32 @@ async def uuid_record(switch: "Switch", argument: str) -> str:
     return SUCCESS
 
 
-def _start_recording(channel: Channel, path: str, limit: str, rest: str) -> str:
-    seconds = float(limit) if re.fullmatch(r"\d{1,6}", limit) else 0.0
+def _start_recording(channel: Channel, path: str, limit: float, text: str) -> str:
     if recorders(channel, path):
         return "-ERR Cannot record session!\n"
     try:
-        variables, _ = dialstring.take_variables(rest.strip(), "{")
-        Recorder(channel, path, variables, seconds)
+        variables, _ = dialstring.take_variables(text.strip(), "{")
+        Recorder(channel, path, variables, limit)
     except (MediaError, dialstring.DialError):
         return "-ERR Cannot record session!\n"
     return SUCCESS
 
 
+def _seconds(text: str) -> float:
+    return float(text) if re.fullmatch(r"\d{1,6}", text) else 0.0
+
+
 @command("uuid_send_dtmf")
-async def uuid_send_dtmf(switch: "Switch", argument: str) -> str:
-    uuid, digits = words_of(argument, 2)
-    if not digits:
-        return "-USAGE: <uuid> <dtmf_data>\n"
-    channel = switch.find(uuid)
-    if channel is None:
-        return NO_SESSION
+@on_channel("-USAGE: <uuid> <dtmf_data>\n", NO_SESSION, least=1)
+async def uuid_send_dtmf(channel: Channel, digits: str) -> str:
     channel.far.receive_digits(digits.partition("@")[0])
     return f"+OK {channel.uuid} sent DTMF {digits}.\n"
 
 
 @command("uuid_recv_dtmf")
-async def uuid_recv_dtmf(switch: "Switch", argument: str) -> str:
+@on_channel("-USAGE: <uuid> <dtmf_data>\n", NO_SESSION, least=1)
+async def uuid_recv_dtmf(channel: Channel, digits: str) -> str:
     """Digits as if the far end had pressed them: `12@ms`."""
-    uuid, digits = words_of(argument, 2)
-    if not digits:
-        return "-USAGE: <uuid> <dtmf_data>\n"
-    channel = switch.find(uuid)
-    if channel is None:
-        return NO_SESSION
     keys, _, millis = digits.partition("@")
     duration = int(millis) * 8 if re.fullmatch(r"\d{1,5}", millis) else 2000
     for key in keys:
@@ -393,10 +347,8 @@ async def uuid_recv_dtmf(switch: "Switch", argument: str) -> str:
 
 
 @command("uuid_flush_dtmf")
-async def uuid_flush_dtmf(switch: "Switch", argument: str) -> str:
-    channel = switch.find(argument)
-    if channel is None:
-        return "-ERR No such session\n"
+@on_channel("-ERR No such session\n", "-ERR No such session\n")
+async def uuid_flush_dtmf(channel: Channel, rest: str) -> str:
     channel.digits.clear()
     return OK
 

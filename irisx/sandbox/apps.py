@@ -13,7 +13,7 @@ from irisx.sandbox.bridge import is_true
 from irisx.sandbox.gather import Heard
 from irisx.sandbox.media import MediaError, Quiet
 from irisx.sandbox.playback import play
-from irisx.sandbox.states import State
+from irisx.sandbox.states import CallState, State
 from irisx.sandbox.taps import Recorder, Spy
 
 if TYPE_CHECKING:
@@ -25,10 +25,16 @@ Application = Callable[["Channel", str], Awaitable[None]]
 APPLICATIONS: dict[str, Application] = {}
 
 
-def application(*names: str) -> Callable[[Application], Application]:
+# Before these an unanswered channel gets early media.
+MEDIA_APPLICATIONS: set[str] = set()
+
+
+def application(*names: str, media: bool = False) -> Callable[[Application], Application]:
     """Register an application under its names."""
 
     def register(function: Application) -> Application:
+        if media:
+            MEDIA_APPLICATIONS.update(names)
         APPLICATIONS.update(dict.fromkeys(names, function))
         return function
 
@@ -77,10 +83,7 @@ async def nothing(channel: "Channel", argument: str) -> None:
 async def set_variable(channel: "Channel", argument: str) -> None:
     """`name=value`; an empty value removes the variable."""
     name, _, value = argument.partition("=")
-    if name.strip() and value:
-        channel.variables[name.strip()] = value
-    else:
-        channel.variables.pop(name.strip(), None)
+    channel.set_variable(name.strip(), value)
 
 
 @application("unset")
@@ -118,18 +121,18 @@ async def sleep(channel: "Channel", argument: str) -> None:
         await play(channel, Quiet(int(millis[1]) * 8))
 
 
-@application("playback", "endless_playback", "loop_playback")
+@application("playback", media=True)
 async def playback(channel: "Channel", argument: str) -> None:
     """A file or stream, or a list separated by `playback_delimiter`."""
     await gather.playback(channel, argument)
 
 
-@application("play_and_get_digits")
+@application("play_and_get_digits", media=True)
 async def play_and_get_digits(channel: "Channel", argument: str) -> None:
     await gather.play_and_get_digits(channel, argument)
 
 
-@application("read")
+@application("read", media=True)
 async def read(channel: "Channel", argument: str) -> None:
     await gather.read(channel, argument)
 
@@ -139,23 +142,21 @@ async def send_dtmf(channel: "Channel", argument: str) -> None:
     channel.far.receive_digits(argument.partition("@")[0])
 
 
-@application("echo")
+@application("echo", media=True)
 async def echo(channel: "Channel", argument: str) -> None:
-    channel.pre_answer()
     channel.hears = channel
     while channel.ready() and not channel.take_break():
         await channel.turn()
     channel.hears = None
 
 
-@application("record")
+@application("record", media=True)
 async def record(channel: "Channel", argument: str) -> None:
     """`path [limit s]`: record what the party says until a digit, the limit, or the end."""
     path, _, rest = argument.strip().partition(" ")
     limit = re.match(r"\+?(\d{1,6})", rest.strip())
     heard = Heard(channel, channel.variables.get("playback_terminators", "*"))
     channel.variables.pop("playback_terminator_used", None)
-    channel.pre_answer()
     try:
         recorder = Recorder(
             channel,
@@ -217,11 +218,17 @@ def recorders(channel: "Channel", path: str) -> list[Recorder]:
 @application("bridge")
 async def bridge_to(channel: "Channel", argument: str) -> None:
     """Dial and join (mod_dptools, audio_bridge_function)."""
+    if channel.times["answered"]:
+        channel.set_call_state(CallState.RING_WAIT)
     leg, cause = await originate.originate(channel.switch, argument, caller=channel)
     if not channel.up:
         if leg is not None:
             leg.hangup("ORIGINATOR_CANCEL")
         return
+    if leg is not None:
+        bridge.pair(channel, leg)
+    if channel.times["answered"]:
+        channel.set_call_state(CallState.ACTIVE)
     channel.variables["originate_disposition"] = cause
     if leg is None:
         channel.variables["last_bridge_hangup_cause"] = cause
@@ -230,7 +237,6 @@ async def bridge_to(channel: "Channel", argument: str) -> None:
             channel.hangup(cause)
         return
     channel.answer()
-    bridge.pair(channel, leg)
     leg.set_state(State.CS_EXCHANGE_MEDIA)
     await bridge.converse(channel, leg)
     if channel.ready():
@@ -326,9 +332,9 @@ async def hash_application(channel: "Channel", argument: str) -> None:
 
 @application("hold")
 async def hold(channel: "Channel", argument: str) -> None:
-    session.set_hold(channel, True)
+    channel.hold()
 
 
 @application("unhold")
 async def unhold(channel: "Channel", argument: str) -> None:
-    session.set_hold(channel, False)
+    channel.unhold()

@@ -29,21 +29,22 @@ def pair(first: "Channel", second: "Channel") -> None:
         leg.partner = other
         leg.other = (kind, other)
         leg.originator = leg is first
-        leg.variables |= {
-            "bridge_channel": other.name,
-            "bridge_uuid": other.uuid,
-            "signal_bond": other.uuid,
-        }
+        leg.variables["signal_bond"] = other.uuid
         leg.notify()
 
 
 def uuid_bridge(first: "Channel", second: "Channel") -> None:
     """Join two live legs, whatever they are doing."""
     pair(first, second)
-    for leg in (first, second):
-        leg.hit_dialplan = True
-        leg.logical_direction = "inbound" if leg is first else leg.logical_direction
+    first.logical_direction = "inbound"
+    second.hit_dialplan = False
+    for leg, other in ((first, second), (second, first)):
+        _note_partner(leg, other)
         leg.set_state(State.CS_SOFT_EXECUTE, again=True)
+
+
+def _note_partner(leg: "Channel", other: "Channel") -> None:
+    leg.variables |= {"bridge_channel": other.name, "bridge_uuid": other.uuid}
 
 
 def together(leg: "Channel", partner: "Channel") -> bool:
@@ -78,7 +79,8 @@ async def on_exchange_media(leg: "Channel") -> None:
     if partner is not None:
         partner.notify()
         await _talk(leg, partner)
-        _note_end(leg, partner)
+        if partner.cause:
+            leg.variables["last_bridge_hangup_cause"] = partner.cause
     if leg.ready():
         after_bridge(leg)
 
@@ -89,16 +91,17 @@ async def converse(leg: "Channel", partner: "Channel") -> None:
     leg.times["bridged"] = partner.times["bridged"] = now
     sides = {"Bridge-A-Unique-ID": leg.uuid, "Bridge-B-Unique-ID": partner.uuid}
     leg.fire("CHANNEL_BRIDGE", sides)
+    for one, other in ((leg, partner), (partner, leg)):
+        _note_partner(one, other)
     await _talk(leg, partner)
-    _note_end(leg, partner)
-    leg.fire("CHANNEL_UNBRIDGE", sides)
-
-
-def _note_end(leg: "Channel", partner: "Channel") -> None:
+    while not leg.up and partner.ready():
+        # The partner notices first, so that its hang-up cause is known to CHANNEL_UNBRIDGE.
+        await leg.turn(0.02, obey=False)
     if partner.cause:
         leg.variables["bridge_hangup_cause"] = partner.cause
         if leg.up:
             leg.variables["last_bridge_hangup_cause"] = partner.cause
+    leg.fire("CHANNEL_UNBRIDGE", sides)
 
 
 async def _talk(leg: "Channel", partner: "Channel") -> None:

@@ -137,6 +137,7 @@ class Channel:
         self.profile_index = 1
         self.logical_direction = self.direction
         self.hit_dialplan = self.direction == "inbound"
+        self.called = self.profile.destination
         self.actions: deque[Action] = deque()
         self.commands: deque[Command] = deque()
         self.digits: deque[str] = deque()
@@ -291,6 +292,12 @@ class Channel:
         for bug in list(self.bugs):
             bug.end("success-silence")
         self.set_call_state(CallState.HANGUP)
+        q850 = CAUSES[self.cause]
+        self.variables |= {
+            "hangup_cause": self.cause,
+            "hangup_cause_q850": str(q850 if q850 < 128 else CAUSES["NORMAL_CLEARING"]),
+        }
+        self.variables.setdefault("sip_hangup_disposition", self._own_disposition())
         self.set_state(State.CS_REPORTING)
         self.running = State.CS_REPORTING
         self.fire("CHANNEL_STATE")
@@ -299,6 +306,12 @@ class Channel:
         self.set_state(State.CS_DESTROY)
         self.fire("CHANNEL_DESTROY")
         self.switch.forget(self)
+
+    def _own_disposition(self) -> str:
+        """How this side ended the call."""
+        if self.times["answered"]:
+            return "send_bye"
+        return "send_cancel" if self.direction == "outbound" else "send_refuse"
 
     def _set_billing(self) -> None:
         """The times of a call detail record (switch_core_state_machine.c, set_timestamps)."""
@@ -350,15 +363,19 @@ class Channel:
         """Hang up; the first cause stands."""
         if not self.up:
             return
+        self.unhold()
         self.cause = cause_named(cause)
         self.times["hangup"] = self.switch.clock.micros()
-        self.variables |= {
-            "hangup_cause": self.cause,
-            "hangup_cause_q850": str(q850 if (q850 := CAUSES[self.cause]) < 128 else 16),
-        }
         self.set_state(State.CS_HANGUP)
         self.commands.clear()
         self.fire("CHANNEL_HANGUP")
+
+    def set_variable(self, name: str, value: str) -> None:
+        """Set a variable; an empty value removes it."""
+        if value:
+            self.variables[name] = value
+        else:
+            self.variables.pop(name, None)
 
     # What the far end or an application does
 
@@ -429,10 +446,16 @@ class Channel:
         self.variables |= {
             "sip_term_status": str(status),
             "proto_specific_hangup_cause": f"sip:{status}",
-            "sip_hangup_disposition": "recv_bye" if self.times["answered"] else "recv_refuse",
         }
-        if not self.times["answered"]:
-            self.variables["sip_invite_failure_status"] = str(status)
+        if self.times["answered"]:
+            self.hangup(self.switch.sip_cause(status))
+            self.variables["sip_hangup_disposition"] = "recv_bye"
+            return
+        refused = "recv_refuse" if self.direction == "outbound" else "recv_cancel"
+        self.variables |= {
+            "sip_invite_failure_status": str(status),
+            "sip_hangup_disposition": refused,
+        }
         self.hangup(self.switch.sip_cause(status))
 
     def dtmf(self, digit: str, source: str = "RTP", duration: int = 2000) -> None:
@@ -447,6 +470,24 @@ class Channel:
         self.fire("DTMF", headers)
         self.digits.append(digit)
         self.notify()
+
+    def hold(self) -> None:
+        """Hold the leg: its party hears music, and its partner too."""
+        if self.held or not self.up:
+            return
+        self.held = True
+        self.times["last_hold"] = self.switch.clock.micros()
+        self.set_call_state(CallState.HELD)
+        self.fire("CHANNEL_HOLD")
+
+    def unhold(self) -> None:
+        """Take it back; a hang-up does so too."""
+        if not self.held:
+            return
+        self.held = False
+        self.times["hold_accum"] += self.switch.clock.micros() - self.times["last_hold"]
+        self.set_call_state(CallState.UNHELD)
+        self.fire("CHANNEL_UNHOLD")
 
     # Waiting and obeying
 
@@ -540,6 +581,8 @@ class Channel:
             "Application-Data": argument,
             "Application-UUID": app_uuid or str(uuids.uuid4()),
         }
+        if application.lower() in self.switch.media_applications:
+            self.pre_answer()
         self.fire("CHANNEL_EXECUTE", headers)
         await handler(self, argument)
         response = self.variables.get("current_application_response", "_none_")
@@ -553,12 +596,50 @@ class Channel:
         self.times["transfer"] = now
         self.profile_created = now
         self.profile_index += 1
+        if dialplan.lower() == "inline":
+            self.called = self.profile.destination
         self.profile = replace(
             self.profile,
             destination=destination,
             dialplan=dialplan or self.profile.dialplan or "XML",
             context=context or self.profile.context or "default",
         )
+        if self.partner is not None and not self.originator:
+            self.flip_caller_id()
+        self._unbond()
         self.actions.clear()
         self.hit_dialplan = True
         self.set_state(State.CS_ROUTING, again=True)
+
+    def flip_caller_id(self) -> None:
+        """Swap caller and called, as when a dialled party becomes the caller of a dialplan."""
+        profile = self.profile
+        if "channel_cid_flipped" in self.variables:
+            self.profile = replace(
+                profile,
+                caller_id_name=profile.callee_id_name,
+                caller_id_number=profile.callee_id_number,
+                callee_id_name=profile.caller_id_name,
+                callee_id_number=profile.caller_id_number,
+            )
+            return
+        self.variables |= {
+            "pre_transfer_caller_id_number": profile.caller_id_number,
+            "channel_cid_flipped": "yes",
+        }
+        if profile.caller_id_name:
+            self.variables["pre_transfer_caller_id_name"] = profile.caller_id_name
+        self.profile = replace(
+            profile,
+            caller_id_name=profile.destination,
+            caller_id_number=profile.destination,
+            callee_id_name=profile.caller_id_name,
+            callee_id_number=profile.caller_id_number,
+        )
+
+    def _unbond(self) -> None:
+        """A leg that is sent elsewhere isn't its partner's any more."""
+        self.other = None
+        for leg in (self, self.partner):
+            if leg is not None:
+                leg.variables.pop("signal_bond", None)

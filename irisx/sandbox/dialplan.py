@@ -5,6 +5,8 @@ fallback in case no engine takes it.
 """
 
 import re
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from irisx.sandbox.channel import Action
@@ -26,6 +28,10 @@ def inline(text: str) -> list[Action]:
     return actions
 
 
+_FILE = Path(__file__).parents[2] / "dialplans" / "no-engine.wav"
+_TONES = "tone_stream://%(330,15,950);%(330,15,1400);%(330,1000,1800)"
+ANNOUNCEMENT = str(_FILE) if _FILE.is_file() else _TONES
+
 # Seconds after which a caller whom no engine took hears the announcement, and the longest call.
 ENGINE_WAIT = 4
 MAX_CALL = 14400
@@ -35,13 +41,15 @@ def route(channel: "Channel") -> list[Action]:
     """The actions for a channel in CS_ROUTING; none when nothing matches."""
     profile = channel.profile
     if profile.dialplan.lower() == "inline":
+        # Only this routing reads the inline text; the number called becomes again what it was.
+        channel.profile = replace(profile, destination=channel.called)
         return inline(profile.destination)
     match profile.context:
         case "no_engine":
             return [
                 Action("answer"),
                 Action("sleep", "500"),
-                Action("playback", "tone_stream://%(330,15,950);%(330,15,1400);%(330,1000,1800)"),
+                Action("playback", ANNOUNCEMENT),
                 Action("hangup", "NORMAL_TEMPORARY_FAILURE"),
             ]
         case "carriers" | "agents":
@@ -60,6 +68,8 @@ def _no_engine_task(channel: "Channel") -> str:
 def _park_for_engine(channel: "Channel") -> list[Action]:
     """dialplans/park.inc: a note of the call in case no engine comes, a fallback, and park."""
     ingress = "carrier" if channel.profile.context == "carriers" else "agent"
+    caller = _plain(channel.profile.caller_id_number)
+    called = _plain(channel.profile.destination)
     note = "|".join(
         [
             "1",
@@ -68,15 +78,23 @@ def _park_for_engine(channel: "Channel") -> list[Action]:
             channel.variables.get("sip_network_ip", ""),
             channel.variables.get("sip_gateway", ""),
             channel.variables.get("sip_auth_username", ""),
-            _plain(channel.profile.caller_id_number),
-            _plain(channel.profile.destination),
+            caller,
+            called,
         ]
     )
+    missed = [
+        Action("set", f"irisx_missed_{side}={value}")
+        for side, value in (("from", caller), ("to", called))
+        if value
+    ]
     return [
         Action("set", f"irisx_ingress={ingress}"),
+        *missed,
         Action("hash", f"insert/irisx_missed/{channel.uuid}/{note}"),
         Action("set", f"irisx_call_id={channel.uuid}"),
         Action("set", "irisx_direction=inbound"),
+        Action("set", "media_timeout=300000"),
+        Action("set", "media_hold_timeout=1800000"),
         Action("set", f"park_timeout={MAX_CALL}:ALLOTTED_TIMEOUT"),
         Action("sched_hangup", f"+{MAX_CALL} allotted_timeout"),
         Action("sched_transfer", f"+{ENGINE_WAIT} no_engine XML no_engine"),

@@ -60,7 +60,6 @@ async def _play_one(channel: "Channel", path: str, source: Source, heard: Heard 
 
 async def play_file(channel: "Channel", path: str, heard: Heard | None) -> Ending:
     """Play one argument of playback. Raises MediaError when it can't be opened."""
-    channel.pre_answer()
     source = open_source(path)
     return await _play_one(channel, path, source, heard)
 
@@ -86,8 +85,6 @@ async def playback(channel: "Channel", argument: str) -> None:
         if ending is not Ending.DONE:
             break
     channel.variables["current_application_response"] = response
-    if heard.terminator:
-        channel.variables["playback_terminator_used"] = heard.terminator
 
 
 class Terminating(Heard):
@@ -95,6 +92,8 @@ class Terminating(Heard):
 
     def take(self) -> bool:
         super().take()
+        if self.terminator:
+            self.channel.variables["playback_terminator_used"] = self.terminator
         return bool(self.terminator)
 
 
@@ -116,7 +115,6 @@ async def _read(
     most = max(least, most)
     for name in ("read_result", "read_terminator_used", variable):
         channel.variables.pop(name, None)
-    channel.pre_answer()
     heard = Heard(channel, terminators, most)
     if prompt and prompt.lower() != "silence":
         try:

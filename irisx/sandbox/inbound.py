@@ -55,6 +55,7 @@ def receive(
         "sip_network_ip": "127.0.0.1",
         "sip_received_ip": "127.0.0.1",
         "sip_via_protocol": "udp",
+        "endpoint_disposition": "RECEIVED",
         "sofia_profile_name": "carriers",
         "recovery_profile_name": "carriers",
     }

@@ -163,7 +163,7 @@ def make_leg(
     channel = Channel(switch, far, name, "outbound", profile, uuid, variables)
     if caller is not None:
         channel.other = ("originator", caller)
-        channel.variables["originator"] = caller.uuid
+        channel.variables |= {"originator": caller.uuid, "signal_bond": caller.uuid}
     switch.adopt(channel)
     channel.fire("CHANNEL_OUTGOING")
     return channel, "SUCCESS"

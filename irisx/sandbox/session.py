@@ -18,6 +18,8 @@ async def on_routing(channel: Channel) -> None:
         channel.set_state(State.CS_CONSUME_MEDIA)
         channel.far.dial(channel)
         return
+    if channel.direction == "inbound" and channel.call_state is CallState.DOWN:
+        channel.set_call_state(CallState.RINGING)
     if not channel.actions:
         channel.actions.extend(dialplan.route(channel))
     if channel.actions:
@@ -62,21 +64,6 @@ async def park(channel: Channel) -> None:
         channel.take_break()
         await channel.turn(left)
     channel.fire("CHANNEL_UNPARK")
-
-
-def set_hold(channel: Channel, held: bool) -> None:
-    """Hold or release a leg; its party hears music, and its partner too."""
-    if channel.held is held or not channel.up:
-        return
-    channel.held = held
-    if held:
-        channel.times["last_hold"] = channel.switch.clock.micros()
-    else:
-        channel.times["hold_accum"] += channel.switch.clock.micros() - channel.times["last_hold"]
-    channel.set_call_state(CallState.HELD if held else CallState.UNHELD)
-    channel.fire("CHANNEL_HOLD" if held else "CHANNEL_UNHOLD")
-    if not held:
-        channel.set_call_state(CallState.ACTIVE)
 
 
 HANDLERS: dict[State, Handler] = {

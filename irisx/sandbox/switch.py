@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from irisx.sandbox import session
-from irisx.sandbox.apps import APPLICATIONS
+from irisx.sandbox.apps import APPLICATIONS, MEDIA_APPLICATIONS
 from irisx.sandbox.channel import Channel, Handler
 from irisx.sandbox.clock import Clock
 from irisx.sandbox.events import EventBus
@@ -46,6 +46,7 @@ class Switch:
     """One node. Everything runs in one event loop, so nothing here is locked."""
 
     applications: dict[str, Callable[[Channel, str], Awaitable[None]]] = APPLICATIONS
+    media_applications: set[str] = MEDIA_APPLICATIONS
     handlers: dict[State, Handler] = session.HANDLERS
 
     def __init__(self, settings: Settings) -> None:

@@ -117,11 +117,11 @@ class Recorder(Bug):
             "record_samples": str(samples),
             "record_seconds": str(samples // 8000),
             "record_ms": str(samples // 8),
-            "record_completion_cause": cause,
         }
         headers = {"Record-File-Path": self.asked_path}
         if self.session_wide:
             headers["Record-Completion-Cause"] = cause
+            self.channel.variables["record_completion_cause"] = cause
         self.channel.fire("RECORD_STOP", headers)
         if self.session_wide:
             self.channel.fire("MEDIA_BUG_STOP")
