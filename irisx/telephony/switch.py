@@ -23,7 +23,9 @@ from irisx.telephony.esl.wire import Event
 log = structlog.get_logger()
 
 _FORGET_EVERY_SECONDS = 0.05
-_STEREO = {"RECORD_STEREO": "true", "RECORD_MIN_SEC": "0"}
+#: Masking acts on what is written, so the half second that the switch holds back by default would
+#: be masked too early, and shown too early after it.
+_RECORDING = {"RECORD_STEREO": "true", "RECORD_MIN_SEC": "0", "RECORD_PRE_BUFFER_FRAMES": "1"}
 
 
 class Switch:
@@ -142,7 +144,7 @@ class Switch:
         name = f"{at:%Y/%m/%d}/{call.tenant_id}/{call.sid}-{call.recordings}.wav"
         file = get_settings().recording_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        self.connection.api(commands.uuid_record_start(call.uuid, str(file), options=_STEREO))
+        self.connection.api(commands.uuid_record_start(call.uuid, str(file), options=_RECORDING))
         self.run(commands.uuid_setvar(call.uuid, "irisx_recording", name))
         return name
 

@@ -1,15 +1,5 @@
 """Every contract scenario runs on every switch that is on the machine."""
 
-import sys, types
-
-try:
-    import irisx.media.client
-except ImportError:
-    m = types.ModuleType("irisx.media.client")
-    m.synthesize = None
-    sys.modules["irisx.media.client"] = m
-
-
 from collections.abc import Iterator
 
 import pytest

@@ -41,12 +41,16 @@ BUSY = "+15555550102"
 RINGS = "+15555550103"
 REJECTS = "+15555550104"
 STAYS = "+15555550108"
+ALSO_STAYS = "+15555551108"
+STAYS_TOO = "+15555552108"
 _SCENARIOS = {
     ANSWERS: ("uas_answers_and_ends", 1000),
     BUSY: ("uas_busy", 0),
     RINGS: ("uas_ring", 0),
     REJECTS: ("uas_reject", 0),
-    STAYS: ("uas_answer", 50),
+    STAYS: ("uas_stays", 50),
+    ALSO_STAYS: ("uas_stays", 50),
+    STAYS_TOO: ("uas_stays", 50),
 }
 
 
@@ -84,7 +88,14 @@ class Rig:
         """Have somebody at `number` for so many calls; the number again."""
         if self.freeswitch is not None:
             scenario, hold_ms = _SCENARIOS[number]
-            phone = Sipp(scenario, hold_ms=hold_ms, calls=calls, trace=calls < 5, timeout=120)
+            phone = Sipp(
+                scenario,
+                hold_ms=hold_ms,
+                calls=calls,
+                trace=calls < 5,
+                timeout=120,
+                arguments=("-rtp_echo",),  # a far end that sends audio, as real ones do
+            )
             self.far_ends.append(phone)
             self.carrier(number, phone.port)
         else:
@@ -235,7 +246,7 @@ def running_engine(urls: Iterable[tuple[str, bool]]) -> Iterator[Engine]:
 
 
 def _sandbox_call(caller: str, to: str, hold_ms: int) -> Api:
-    return Api(f"sandbox_call {caller} {to} hangup_after_ms={hold_ms}")
+    return Api(f"sandbox_call {caller} {to} hangup_after={hold_ms / 1000}")
 
 
 @dataclass

@@ -7,7 +7,6 @@ import structlog
 
 from irisx.kernel.clock import now
 from irisx.kernel.errors import Conflict, NotFound, Unavailable, invalid
-from irisx.media.client import synthesize
 from irisx.telephony.bus import Command
 from irisx.telephony.calls import connect, consult, handling
 from irisx.telephony.calls.live import LiveCall
@@ -38,8 +37,8 @@ def carry_out(switch: Switch, call: LiveCall, command: Command) -> dict[str, Any
 
 
 def _told(args: _Args) -> _Args:
-    """Arguments as the timeline shows them: digits may be a card's."""
-    return {name: value for name, value in args.items() if name != "digits"}
+    """Arguments as the timeline shows them: digits may be a card's, paths are our own."""
+    return {name: value for name, value in args.items() if name not in ("digits", "path")}
 
 
 def _end(switch: Switch, call: LiveCall, args: _Args) -> None:
@@ -66,6 +65,8 @@ def _play(switch: Switch, call: LiveCall, args: _Args) -> None:
 
 
 def _say(switch: Switch, call: LiveCall, args: _Args) -> dict[str, Any]:
+    from irisx.media.client import synthesize
+
     speech = synthesize(args["text"], args.get("voice"), args.get("language"))
     _play(switch, call, {"path": str(speech.path)})
     return {"voice": speech.voice, "fallback": speech.fallback, "duration_ms": speech.duration_ms}
@@ -82,11 +83,11 @@ def _dtmf(switch: Switch, call: LiveCall, args: _Args) -> None:
 
 
 def _hold(switch: Switch, call: LiveCall, args: _Args) -> None:
-    """The customer hears music; the partner is put on hold by SIP (sendonly)."""
+    """The customer hears music, the partner nothing."""
     if call.held:
         raise Conflict("The call is on hold already.", code="CALL_ON_HOLD")
     if call.partner is not None:
-        switch.connection.api(commands.uuid_hold(call.partner))
+        consult.part(switch, call)
     else:
         switch.execute(call.uuid, ("playback", consult.MUSIC))
     call.held = True
@@ -95,8 +96,8 @@ def _hold(switch: Switch, call: LiveCall, args: _Args) -> None:
 def _unhold(switch: Switch, call: LiveCall, args: _Args) -> None:
     if not call.held:
         raise Conflict("The call is not on hold.", code="CALL_NOT_ON_HOLD")
-    if call.partner is not None:
-        switch.connection.api(commands.uuid_unhold(call.partner))
+    if call.consulting is not None:
+        consult.rejoin(switch, call)
     else:
         switch.run(commands.uuid_break(call.uuid, everything=True))
     call.held = False
@@ -115,7 +116,9 @@ def _mute(switch: Switch, call: LiveCall, args: _Args) -> None:
 
 
 def _unmute(switch: Switch, call: LiveCall, args: _Args) -> None:
-    switch.connection.api(commands.uuid_unmute(_muted_leg(call, args)))
+    """Both sides are heard again."""
+    for leg in filter(None, (call.uuid, call.partner)):
+        switch.connection.api(commands.uuid_unmute(leg))
 
 
 def _record(switch: Switch, call: LiveCall, args: _Args) -> None:

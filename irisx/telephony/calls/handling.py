@@ -89,6 +89,7 @@ def start_recording(switch: Switch, call: LiveCall) -> None:
 
 def _parked(switch: Switch, call: LiveCall, event: Event) -> None:
     """Nothing connects the customer's leg now: is there somebody to connect it with?"""
+    call.parked.add(call.uuid)
     destination = call.next_destination
     call.next_destination = None
     if destination is not None:
@@ -102,6 +103,7 @@ def _bridged(switch: Switch, call: LiveCall, event: Event) -> None:
     call.partner = other or None
     if other:
         switch.legs[other] = call
+    call.parked -= {call.uuid, other or ""}
     number = event.get("Other-Leg-Destination-Number", "")
     data = {"with": number, "leg": other}
     call.note(event_key(event), event.timestamp, "call.bridged", data)
@@ -188,9 +190,14 @@ def finish(switch: Switch, call: LiveCall, end: Ended) -> None:
 # -- other legs of the call -----------------------------------------------------------------------
 
 
+def _other_parked(switch: Switch, call: LiveCall, event: Event) -> None:
+    call.parked.add(event["Unique-ID"])
+
+
 def _other_left(switch: Switch, call: LiveCall, event: Event) -> None:
     channel = event["Unique-ID"]
     switch.drop(channel)
+    call.parked.discard(channel)
     if call.partner == channel:
         call.partner = None
     if call.consult == channel:
@@ -225,5 +232,8 @@ _OTHER_LEG: dict[str, _Handler] = {
     "CHANNEL_PROGRESS": _noted("leg.ringing"),
     "CHANNEL_PROGRESS_MEDIA": _noted("leg.ringing"),
     "CHANNEL_ANSWER": _noted("leg.answered"),
+    "CHANNEL_PARK": _other_parked,
+    "CHANNEL_HOLD": _noted("leg.held"),
+    "CHANNEL_UNHOLD": _noted("leg.unheld"),
     "CHANNEL_HANGUP_COMPLETE": _other_left,
 }

@@ -48,6 +48,7 @@ class LiveCall:
     outbound attempt is under way, whose failure another carrier may mend, and which tells how
     it ended in `attempt_end`. `next_destination`: what to connect with when it is parked.
     `canceled`: our side asked for the end. `carrier_legs`: other legs that take a carrier's place.
+    `parked`: legs that are connected with nobody.
     """
 
     id: UUID
@@ -78,6 +79,7 @@ class LiveCall:
     recording_path: str | None = None
     recordings: int = 0
     carrier_legs: set[str] = field(default_factory=set)
+    parked: set[str] = field(default_factory=set)
 
     @classmethod
     def of_row(cls, row: Call, journal: Journal) -> "LiveCall":

@@ -1,0 +1,165 @@
+"""Live control of calls that are under way, as the API asks for it over the bus."""
+
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+import pytest
+import soundfile
+
+from irisx.kernel.db import transaction
+from irisx.kernel.errors import Conflict, ValidationError
+from irisx.settings import get_settings
+from irisx.telephony.calls.models import Recording
+from tests.contract.rig import ALSO_STAYS, ANSWERS, BUSY, STAYS, STAYS_TOO, Rig
+from tests.waiting import wait_until
+
+_RATE = 8000
+
+
+@pytest.fixture
+def tone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """0.4 s of 700 Hz where the switch may read it."""
+    path = get_settings().home / "prompts" / "tone.wav"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    time = np.arange(int(0.4 * _RATE)) / _RATE
+    soundfile.write(path, 0.4 * np.sin(2 * np.pi * 700 * time), _RATE, subtype="PCM_16")
+    return path
+
+
+def answered(line: Rig, number: str = STAYS, **columns: object) -> UUID:
+    call_id = line.place(line.far_end(number), **columns)
+    line.wait_status(call_id, "in-progress")
+    return call_id
+
+
+def conversation(line: Rig) -> UUID:
+    """A customer who talks to somebody."""
+    partner = {"type": "number", "to": line.far_end(ALSO_STAYS)}
+    call_id = answered(line, options={"on_answer": partner, "ring_timeout_s": 30})
+    line.wait_line(call_id, "call.bridged")
+    return call_id
+
+
+def ended(line: Rig, call_id: UUID) -> None:
+    line.command(call_id, "end")
+    line.wait_status(call_id, "completed")
+    wait_until(lambda: not line.switch_channels())
+
+
+def test_a_prompt_is_played_and_its_end_told(line: Rig, tone: Path) -> None:
+    call_id = answered(line)
+    line.command(call_id, "play", path=str(tone), loops=2)
+    wait_until(lambda: line.timeline(call_id).count("playback.ended") == 2)
+    ended(line, call_id)
+
+
+def test_a_recording_is_stereo_and_silent_while_it_is_paused(line: Rig, tone: Path) -> None:
+    call_id = answered(line)
+    line.command(call_id, "record", action="start")
+    line.wait_line(call_id, "recording.started")
+    with pytest.raises(Conflict, match="already"):
+        line.command(call_id, "record", action="start")
+    line.command(call_id, "play", path=str(tone))
+    line.wait_line(call_id, "playback.ended")
+    line.command(call_id, "record", action="pause")
+    line.command(call_id, "play", path=str(tone))
+    wait_until(lambda: line.timeline(call_id).count("playback.ended") == 2)
+    line.command(call_id, "record", action="resume")
+    line.command(call_id, "record", action="stop")
+    line.wait_line(call_id, "recording.stopped")
+    with transaction() as session:
+        row = session.query(Recording).filter_by(call_id=call_id).one()
+    sound, rate = soundfile.read(get_settings().recording_path / row.path)
+    assert rate == _RATE and sound.shape[1] == 2
+    heard = np.abs(sound[:, 1]) > 0.1
+    assert 0.25 < heard.sum() / _RATE / 0.87 < 0.5  # one of the two tones: 0.4 s of a sine
+    ended(line, call_id)
+
+
+def test_a_call_that_is_to_be_recorded_is_from_its_answer_on(line: Rig) -> None:
+    call_id = answered(line, ANSWERS, record=True)
+    line.wait_status(call_id, "completed", timeout=20)
+    line.wait_line(call_id, "recording.stopped")
+
+
+def test_an_answered_call_is_connected_with_its_destination(line: Rig) -> None:
+    call_id = conversation(line)
+    wait_until(lambda: len(line.switch_channels()) == 2)
+    ended(line, call_id)
+
+
+def test_a_held_customer_is_told_of_and_comes_back(line: Rig) -> None:
+    call_id = conversation(line)
+    line.command(call_id, "hold")
+    with pytest.raises(Conflict, match="on hold"):
+        line.command(call_id, "hold")
+    line.command(call_id, "unhold")
+    wait_until(lambda: line.timeline(call_id).count("call.bridged") == 2, 10)
+    with pytest.raises(Conflict, match="not on hold"):
+        line.command(call_id, "unhold")
+    ended(line, call_id)
+
+
+def test_both_legs_can_be_muted(line: Rig) -> None:
+    call_id = conversation(line)
+    for leg in ("customer", "partner"):
+        line.command(call_id, "mute", leg=leg)
+        line.command(call_id, "unmute", leg=leg)
+    ended(line, call_id)
+
+
+def test_a_blind_transfer_connects_the_customer_with_somebody_else(line: Rig) -> None:
+    call_id = conversation(line)
+    first = line.switch.calls[str(call_id)].partner
+    other = line.far_end(ANSWERS)
+    line.command(call_id, "transfer", to={"type": "number", "to": other})
+    wait_until(lambda: line.timeline(call_id).count("call.bridged") == 2, 10)
+    assert first not in line.switch_channels()
+    line.wait_status(call_id, "completed", timeout=20)  # the new partner hangs up
+
+
+def test_an_attended_transfer_joins_the_customer_with_the_third_party(line: Rig) -> None:
+    call_id = conversation(line)
+    partner = line.switch.calls[str(call_id)].partner
+    third = line.far_end(STAYS_TOO)
+    line.command(call_id, "consult", to={"type": "number", "to": third})
+    line.wait_line(call_id, "consult.connected")
+    line.command(call_id, "consult_complete")
+    wait_until(lambda: partner not in line.switch_channels(), 10)
+    call = line.switch.calls[str(call_id)]
+    wait_until(lambda: call.partner is not None and call.partner != partner)
+    wait_until(lambda: len(line.switch_channels()) == 2)
+    ended(line, call_id)
+
+
+def test_a_canceled_consultation_brings_customer_and_partner_together_again(line: Rig) -> None:
+    call_id = conversation(line)
+    call = line.switch.calls[str(call_id)]
+    partner = call.partner
+    third = line.far_end(STAYS_TOO)
+    line.command(call_id, "consult", to={"type": "number", "to": third})
+    line.wait_line(call_id, "consult.connected")
+    line.command(call_id, "consult_cancel")
+    wait_until(lambda: call.partner == partner, 10)
+    wait_until(lambda: len(line.switch_channels()) == 2, 10)
+    ended(line, call_id)
+
+
+def test_a_consultation_that_is_busy_brings_them_together_again(line: Rig) -> None:
+    call_id = conversation(line)
+    call = line.switch.calls[str(call_id)]
+    partner = call.partner
+    line.command(call_id, "consult", to={"type": "number", "to": line.far_end(BUSY)})
+    line.wait_line(call_id, "consult.failed")
+    wait_until(lambda: call.partner == partner, 10)
+    ended(line, call_id)
+
+
+def test_digits_are_sent_and_nonsense_is_refused(line: Rig) -> None:
+    call_id = answered(line)
+    line.command(call_id, "dtmf", digits="12*#", duration_ms=120)
+    for hostile in ("1;${system(touch /tmp/owned)}", "1\napi status", ""):
+        with pytest.raises(ValidationError):
+            line.command(call_id, "dtmf", digits=hostile)
+    ended(line, call_id)
