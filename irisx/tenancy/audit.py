@@ -12,8 +12,8 @@ from irisx.kernel.db import Base, transaction
 from irisx.tenancy.access import Actor
 from irisx.tenancy.models import AuditEntry, Noun, Tenant
 
-#: Columns that hold a secret or its hash; their values are in no audit entry.
-_SECRET = frozenset({"password_hash", "key_hash", "password_encrypted"})
+#: How columns end that hold a secret or its hash; their values are in no audit entry.
+_SECRET = ("_hash", "_encrypted")
 
 Snapshot = dict[str, Any]
 
@@ -21,7 +21,7 @@ Snapshot = dict[str, Any]
 def snapshot(row: Base | Noun) -> Snapshot:
     """The row's columns as JSON, a secret's only as the fact that there is one."""
     values = {c.key: getattr(row, c.key) for c in inspect(type(row)).column_attrs}
-    shown = {k: "[set]" if k in _SECRET and v is not None else v for k, v in values.items()}
+    shown = {k: "[set]" if k.endswith(_SECRET) and v is not None else v for k, v in values.items()}
     return dict(to_jsonable_python(shown))
 
 

@@ -6,7 +6,8 @@ from enum import StrEnum
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, Integer, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from irisx.kernel.db import Base, Row, text_enum
+from irisx.kernel.db import Base, text_enum
+from irisx.tenancy.models import Noun
 
 
 class DisabledReason(StrEnum):
@@ -16,12 +17,13 @@ class DisabledReason(StrEnum):
     FAILING = "failing"
 
 
-class Webhook(Row, Base):
+class Webhook(Noun, Base):
     """A subscription: events that match `events` (names, or `*`) are posted to `url`.
 
     `previous_secret_encrypted` signs beside the current one until `previous_secret_until`.
     """
 
+    PREFIX = "whk"
     __tablename__ = "webhooks"
 
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"), index=True)

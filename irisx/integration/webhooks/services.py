@@ -1,10 +1,9 @@
 """What a tenant does with its webhooks."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 from sqlalchemy import (
     ColumnElement,
@@ -35,7 +34,7 @@ from irisx.kernel.errors import Conflict, NotFound, ValidationError, invalid
 from irisx.kernel.events import DomainEvent, publish
 from irisx.kernel.ids import public_id, token
 from irisx.kernel.jobs import wake
-from irisx.tenancy import audit
+from irisx.tenancy import audit, rows
 from irisx.tenancy.access import Actor
 
 #: How long a replaced secret still signs beside the new one.
@@ -65,8 +64,7 @@ def list_page(tenant_id: int, *, limit: int, offset: int) -> tuple[Sequence[Webh
     """Webhooks of a tenant, oldest first, and how many there are."""
     mine = select(Webhook).where(Webhook.tenant_id == tenant_id)
     with transaction() as session:
-        rows = session.scalars(mine.order_by(Webhook.id).limit(limit).offset(offset)).all()
-        return rows, _count(session, tenant_id)
+        return rows.page(session, mine, limit=limit, offset=offset)
 
 
 def get(tenant_id: int, webhook_id: int) -> Webhook:
@@ -88,7 +86,8 @@ def create(
     _check_events(events)
     secret = secret or new_secret()
     with transaction() as session:
-        if _count(session, tenant_id) >= MAX_WEBHOOKS:
+        held = select(func.count()).where(Webhook.tenant_id == tenant_id)
+        if session.scalars(held).one() >= MAX_WEBHOOKS:
             raise Conflict(f"A tenant has at most {MAX_WEBHOOKS} webhooks.")
         row = Webhook(
             tenant_id=tenant_id,
@@ -98,8 +97,7 @@ def create(
             secret_encrypted=crypto.encrypt(secret),
         )
         session.add(row)
-        session.flush()
-        _audit(session, by, "webhook.created", row, None)
+        audit.created(session, by, row)
     return Issued(row, secret)
 
 
@@ -110,7 +108,9 @@ def change(by: Actor, tenant_id: int, webhook_id: int, **fields: Unpack[Fields])
         http.check_url("url", fields["url"])
     if "events" in fields:
         _check_events(fields["events"])
-    with _changing(by, "webhook.updated", tenant_id, webhook_id) as (session, row):
+    with transaction() as session:
+        row = _get(session, tenant_id, webhook_id, lock=True)
+        before = audit.snapshot(row)
         row.url = fields.get("url", row.url)
         row.events = list(dict.fromkeys(fields.get("events", row.events)))
         if "secret" in fields:
@@ -121,16 +121,22 @@ def change(by: Actor, tenant_id: int, webhook_id: int, **fields: Unpack[Fields])
             row.disabled_reason = None
             if not row.enabled:
                 _cancel_pending(session, row.id)
+        audit.updated(session, by, row, before)
+        session.refresh(row)
     return row
 
 
 def rotate_secret(by: Actor, tenant_id: int, webhook_id: int, secret: str | None = None) -> Issued:
     """A new secret; the old one signs beside it for ROTATION."""
     secret = secret or new_secret()
-    with _changing(by, "webhook.secret_rotated", tenant_id, webhook_id) as (_, row):
+    with transaction() as session:
+        row = _get(session, tenant_id, webhook_id, lock=True)
         row.previous_secret_encrypted = row.secret_encrypted
         row.previous_secret_until = clock.now() + ROTATION
         row.secret_encrypted = crypto.encrypt(secret)
+        audit.record(session, by, "webhook.secret_rotated", row.public_id, tenant_id=row.tenant_id)
+        session.flush()
+        session.refresh(row)
     return Issued(row, secret)
 
 
@@ -139,7 +145,7 @@ def remove(by: Actor, tenant_id: int, webhook_id: int) -> None:
     with transaction() as session:
         row = _get(session, tenant_id, webhook_id, lock=True)
         _cancel_pending(session, row.id)
-        _audit(session, by, "webhook.deleted", row, audit.snapshot(row), after=False)
+        audit.deleted(session, by, row)
         session.delete(row)
 
 
@@ -157,7 +163,7 @@ def enqueue_test(tenant_id: int, webhook_id: int, due: datetime) -> int:
             key=token(TEST),
             tenant_id=tenant_id,
             type=TEST,
-            data={"webhook_id": public_id("whk", webhook.id), "message": "This is a test event."},
+            data={"webhook_id": webhook.public_id, "message": "This is a test event."},
             occurred_at=now,
             dispatched_at=now,  # it goes to no other webhook
         )
@@ -200,9 +206,9 @@ def list_attempts(
         if success is not None:
             query = query.where(WebhookAttempt.success == success)
         newest_first = query.order_by(WebhookAttempt.created_at.desc(), WebhookAttempt.id.desc())
-        rows = session.scalars(newest_first.limit(limit + 1)).all()
-    page = rows[:limit]
-    more = len(rows) > limit
+        found = session.scalars(newest_first.limit(limit + 1)).all()
+    page = found[:limit]
+    more = len(found) > limit
     return AttemptPage(page, (page[-1].created_at, page[-1].id) if more else None)
 
 
@@ -267,7 +273,7 @@ def disable(session: Session, webhook_id: int, reason: DisabledReason) -> None:
         tenant_id=switched.tenant_id,
         type=DISABLED,
         data={
-            "webhook_id": public_id("whk", webhook_id),
+            "webhook_id": switched.public_id,
             "url": switched.url,
             "reason": str(reason),
         },
@@ -285,50 +291,8 @@ def has_failed_since(session: Session, claim: Claim) -> bool:
     return not session.scalars(select(success)).one()
 
 
-def _count(session: Session, tenant_id: int) -> int:
-    return session.scalars(select(func.count()).where(Webhook.tenant_id == tenant_id)).one()
-
-
-@contextmanager
-def _changing(
-    by: Actor, action: str, tenant_id: int, webhook_id: int
-) -> Iterator[tuple[Session, Webhook]]:
-    """The locked row, to be changed in the block; audited at its end."""
-    with transaction() as session:
-        row = _get(session, tenant_id, webhook_id, lock=True)
-        before = audit.snapshot(row)
-        yield session, row
-        session.flush()
-        session.refresh(row)
-        _audit(session, by, action, row, before)
-
-
-def _audit(
-    session: Session,
-    by: Actor,
-    action: str,
-    row: Webhook,
-    before: dict[str, Any] | None,
-    *,
-    after: bool = True,
-) -> None:
-    audit.record(
-        session,
-        by,
-        action,
-        public_id("whk", row.id),
-        tenant_id=row.tenant_id,
-        before=before,
-        after=audit.snapshot(row) if after else None,
-    )
-
-
 def _get(session: Session, tenant_id: int, webhook_id: int, *, lock: bool = False) -> Webhook:
-    query = select(Webhook).where(Webhook.tenant_id == tenant_id, Webhook.id == webhook_id)
-    webhook = session.scalars(query.with_for_update() if lock else query).one_or_none()
-    if webhook is None:
-        raise NotFound(f"There is no webhook with the id {public_id('whk', webhook_id)!r}.")
-    return webhook
+    return rows.fetch(session, Webhook, webhook_id, tenant_id=tenant_id, lock=lock)
 
 
 def _require_enabled(webhook: Webhook) -> None:
