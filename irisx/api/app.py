@@ -27,6 +27,7 @@ from irisx.api.schemas import ErrorBody
 from irisx.api.v1 import (
     api_keys,
     audit,
+    calls,
     events,
     recordings,
     settings,
@@ -42,6 +43,7 @@ MAX_BODY_BYTES = 1024 * 1024
 
 ROUTERS: Sequence[Router] = (
     system.router,
+    calls.router,
     webhooks.router,
     events.router,
     recordings.router,

@@ -15,6 +15,7 @@ call.
 
 import hashlib
 import inspect
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -22,6 +23,7 @@ from enum import Enum
 from http import HTTPStatus
 from typing import Any, get_args, get_origin, get_type_hints
 
+import gevent
 import structlog
 from flask import Request, Response, g, request
 from flask_openapi.blueprint import APIBlueprint
@@ -31,7 +33,7 @@ from pydantic import BaseModel, TypeAdapter, create_model
 from pydantic import ValidationError as PydanticError
 from pydantic_core import ErrorDetails, from_json
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from irisx.api.auth import (
     ADMIN,
@@ -43,12 +45,15 @@ from irisx.api.auth import (
     tenant_caller,
 )
 from irisx.api.schemas import ErrorBody
-from irisx.kernel.errors import Detail, TooManyRequests, ValidationError
+from irisx.kernel.errors import Detail, TooManyRequests, Unavailable, ValidationError
 from irisx.kernel.ratelimit import Usage, limiter
 from irisx.tenancy import idempotency
 from irisx.tenancy.access import Actor, Admin, Caller
 
 View = Callable[..., Any]
+
+#: Longest time of an operation, its body's arrival included; a stream may last longer.
+REQUEST_SECONDS = 30.0
 
 
 class Rate(Enum):
@@ -160,7 +165,14 @@ class _Operation:
         """The function that Flask calls; its annotations are what flask-openapi documents."""
 
         def endpoint(**path: str) -> Response:
-            return self.run(path)
+            limit = gevent.Timeout(REQUEST_SECONDS)
+            try:
+                with limit:
+                    return self.run(path)
+            except gevent.Timeout as expired:
+                if expired is not limit:
+                    raise
+                raise Unavailable(f"This took longer than {REQUEST_SECONDS:.0f} s.") from None
 
         parts = {"path": self.path, "query": self.query, "body": self.body}
         endpoint.__name__ = self.view.__name__
@@ -349,6 +361,9 @@ def _json_bytes(incoming: Request) -> bytes:
     if mimetype and mimetype != "application/json":
         raise UnsupportedMediaType(f"Send JSON as application/json, not {mimetype}.")
     raw = incoming.get_data()
+    # A chunked body has no length beforehand: werkzeug cuts it at the limit and says nothing.
+    if len(raw) >= (incoming.max_content_length or math.inf):
+        raise RequestEntityTooLarge
     if rb"\u0000" in raw and _holds_nul(raw):
         raise ValidationError(
             "The body contains a NUL character.",

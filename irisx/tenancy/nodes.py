@@ -11,6 +11,7 @@ import structlog
 from redis import RedisError
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import OperationalError
 
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import NotFound
@@ -53,12 +54,12 @@ def drain(by: Actor, name: str, *, on: bool) -> None:
 
 def publish_draining() -> None:
     """Show the set to the engines: after a change, and when the API starts on an empty Redis."""
-    names = draining()
     try:
+        names = draining()
         with redis().pipeline() as pipe:
             pipe.delete(DRAINING)
             if names:
                 pipe.sadd(DRAINING, *names)
             pipe.execute()
-    except RedisError as error:
+    except (OperationalError, RedisError) as error:
         log.warning("engines were not shown the drained nodes", error=str(error))

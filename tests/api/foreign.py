@@ -53,7 +53,7 @@ class ForeignIds(dict[str, str]):
             initiated_at=now(),
             tenant_id=tenant_id,
             direction=Direction.OUTBOUND,
-            status=CallStatus.IN_PROGRESS,
+            status=CallStatus.COMPLETED,
             from_number="+15557770000",
             to_number="+15557770001",
         )

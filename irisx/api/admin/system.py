@@ -48,6 +48,11 @@ class NodeReport(Answer):
     calls: int | None = None
     max_calls: int | None = None
     engine: str | None = None
+    sandbox: bool | None = None
+    error: str | None = None
+    journal_backlog: int | None = Field(
+        None, description="Changes of calls that are not in the database yet."
+    )
     seen_at: Timestamp | None = None
 
 
@@ -240,10 +245,10 @@ def _node(name: str, report: NodeReport, *, draining: bool) -> Node:
     if age is None or age > _NODE_STALE_SECONDS:
         problems.append("no engine has reported it lately")
     elif not report.up:
-        problems.append("the engine can't reach it")
+        problems.append(f"the engine can't reach it: {report.error or 'not connected'}")
+    facts = report.model_dump() | {"up": report.up and not problems}
     if report.api_expansion:
-        problems.append("api-expansion is on: set event_socket.conf's api-on-startup off")
-    facts = report.model_dump() | {"up": report.up and not problems[:1]}
+        problems.append("api-expansion is on: what callers send could run commands there")
     return Node(**facts, name=name, draining=draining, problems=problems)
 
 
