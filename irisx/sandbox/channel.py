@@ -571,6 +571,8 @@ class Channel:
             log.warning("%s: no application %.60r", self.name, application)
             self.hangup("DESTINATION_OUT_OF_ORDER")
             return
+        if application.lower() in self.switch.media_applications:
+            self.pre_answer()
         self.variables["current_application"] = application
         self.variables.pop("current_application_data", None)
         if argument:
@@ -581,8 +583,6 @@ class Channel:
             "Application-Data": argument,
             "Application-UUID": app_uuid or str(uuids.uuid4()),
         }
-        if application.lower() in self.switch.media_applications:
-            self.pre_answer()
         self.fire("CHANNEL_EXECUTE", headers)
         await handler(self, argument)
         response = self.variables.get("current_application_response", "_none_")

@@ -115,6 +115,9 @@ class Stage:
                 found["jobs"].append(self._named(event["_body"]))
             for name, leg in self.legs.items():
                 if event.get("Unique-ID") == leg:
+                    if event["Event-Name"] == "CHANNEL_DESTROY":
+                        # Threads of FreeSWITCH still write variables into a leg that is gone.
+                        facts = last[name] | {"event": event["Event-Name"]}
                     found[name].append(_changes(last[name], facts))
                     last[name] = facts
         return found
