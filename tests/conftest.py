@@ -40,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "IRISX_HOME": str(home),
         "IRISX_DATABASE_URL": urls.database,
         "IRISX_REDIS_URL": urls.redis,
+        "IRISX_ESL_URL": "esl://:none@127.0.0.1:1",  # without it all calls are the sandbox's
         "IRISX_SECRET_KEY": "only for tests: 32 characters or more",
         "IRISX_XML_TOKEN": "xml-token-of-the-tests",
         "IRISX_TAPS_DIR": str(home / "taps"),

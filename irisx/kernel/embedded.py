@@ -170,7 +170,12 @@ def _initdb(binaries: Path, data: Path, log: Path, account: pwd.struct_passwd | 
     argv = [str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "--encoding=UTF8"]
     argv += ["--locale=C", "--auth=trust", "--no-sync"]
     process = child.spawn(argv, log=log, account=account)
-    if process.wait(START_SECONDS) != 0:
+    try:
+        status = process.wait(START_SECONDS)
+    finally:
+        if process.poll() is None:
+            child.stop(process, seconds=_STOP_SECONDS)
+    if status != 0:
         raise EmbeddedError(f"initdb failed; see {log}")
 
 

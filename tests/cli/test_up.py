@@ -101,6 +101,11 @@ def _place_call(up: Up, to: str = "+15555550100") -> str:
     return str(answer.json()["sid"])
 
 
+def _await_status(up: Up, sid: str, status: str) -> None:
+    # A key has 100 requests a minute.
+    wait_until(lambda: _call(up, sid)["status"] == status, timeout=30, interval=0.7)
+
+
 def _call(up: Up, sid: str) -> dict[str, object]:
     credentials = _credentials(up)
     answer = requests.get(
@@ -139,7 +144,7 @@ class TestRunning:
 
     def test_a_call_to_the_sandbox_is_completed(self, up: Up) -> None:
         sid = _place_call(up)
-        wait_until(lambda: _call(up, sid)["status"] == "completed", timeout=30)
+        _await_status(up, sid, "completed")
 
     def test_doctor_finds_nothing_wrong(self, up: Up) -> None:
         result = run(up.home, up.port, "doctor")
@@ -159,12 +164,14 @@ class TestRunning:
 
     def test_an_engine_that_is_killed_loses_no_call(self, up: Up) -> None:
         sid = _place_call(up, "+15555550108")
-        wait_until(lambda: _call(up, sid)["status"] == "in-progress", timeout=30)
+        _await_status(up, sid, "in-progress")
         up.part("engine").kill()
         end = f"{_credentials(up)['api_url']}/v1/calls/{sid}/end"
         headers = {"X-API-Key": _credentials(up)["api_key"]}
-        wait_until(lambda: requests.post(end, headers=headers, timeout=10).ok, timeout=30)
-        wait_until(lambda: _call(up, sid)["status"] == "completed", timeout=10)
+        wait_until(
+            lambda: requests.post(end, headers=headers, timeout=10).ok, timeout=30, interval=0.7
+        )
+        _await_status(up, sid, "completed")
 
 
 @pytest.mark.timeout(180)
@@ -185,7 +192,7 @@ def test_data_survive_and_nothing_is_left_however_it_ends(tmp_path: Path) -> Non
     home, port = tmp_path / "home", free_port()
     first = Up(home, port).wait_ready()
     credentials, sid = _credentials(first), _place_call(first, "+15555550102")
-    wait_until(lambda: _call(first, sid)["status"] == "busy", timeout=30)
+    _await_status(first, sid, "busy")
     first.end(signal.SIGTERM)
 
     second = Up(home, port).wait_ready()

@@ -19,6 +19,7 @@ from irisx.kernel.errors import (
 from irisx.kernel.events import DomainEvent
 from irisx.kernel.ids import call_sid
 from irisx.kernel.redis import redis
+from irisx.settings import get_settings
 from irisx.telephony.calls import service
 from irisx.telephony.calls.models import Call, CallEvent
 from irisx.telephony.calls.requests import CallRequest
@@ -94,6 +95,13 @@ def test_what_is_not_asked_for_the_settings_say(make_tenant: Callable[..., Tenan
 
 def test_a_test_key_makes_sandbox_calls(tenant: Tenant) -> None:
     assert create(tenant, test=True).sandbox is True
+
+
+def test_without_a_freeswitch_every_call_is_the_sandboxs(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(get_settings(), "esl_url", None)
+    assert create(tenant).sandbox is True
 
 
 def test_the_caller_id_is_one_of_the_tenants_numbers(
