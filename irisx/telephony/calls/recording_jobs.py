@@ -4,12 +4,9 @@ A row leaves `recording` only when its file is safe in the storage, or when ther
 one. A storage that is full or away leaves the row and the file as they are, and `reason` says why.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-import soundfile
 from sqlalchemy import TextClause, text, update
 
 from irisx.kernel import clock, events
@@ -19,6 +16,7 @@ from irisx.kernel.logging import get_logger
 from irisx.kernel.storage import FILE, StorageError, storage
 from irisx.telephony.calls.models import Recording, RecordingStatus
 from irisx.telephony.calls.recordings import CONTENT_TYPE, erase, source_of
+from irisx.telephony.calls.wav import Measured, measure
 
 log = get_logger(__name__)
 
@@ -78,15 +76,6 @@ _REMAINING = text("""
 """)
 
 
-@dataclass(frozen=True)
-class Measured:
-    """`error`: why the file can't be a recording, else None."""
-
-    duration_ms: int = 0
-    size_bytes: int = 0
-    error: str | None = None
-
-
 def finish_recordings() -> bool:
     """Measure and store the files of a batch of recordings whose writing is over."""
     with transaction() as session:
@@ -98,18 +87,6 @@ def finish_recordings() -> bool:
         gone = ended_at is not None and ended_at < clock.now() - MISSING_AFTER
         _finish(recording, gone)
     return len(taken) == BATCH
-
-
-def measure(path: Path) -> Measured:
-    """Length and size of a sound file, also of one whose writer died before it closed it."""
-    try:
-        size = path.stat().st_size
-        info = soundfile.info(str(path))
-    except (OSError, soundfile.LibsndfileError) as error:
-        return Measured(error=f"the file is no recording: {error}")
-    if info.frames == 0:
-        return Measured(error="the file holds no sound; the disk may have been full")
-    return Measured(round(info.frames * 1000 / info.samplerate), size)
 
 
 def _finish(recording: Recording, gone: bool) -> None:
