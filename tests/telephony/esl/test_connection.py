@@ -331,6 +331,17 @@ def test_a_large_command_arrives_whole(switch: ScriptedSwitch, node: Node):
     assert f"Event-UUID: {execution.event_uuid}\n" in command
 
 
+def test_large_commands_of_two_greenlets_do_not_mix(switch: ScriptedSwitch, node: Node):
+    arguments = [f"irisx_x={letter * 3_000_000}" for letter in "ab"]
+    sent = [
+        gevent.spawn(node.connection.execute, CHANNEL, "set", argument, timeout=10)
+        for argument in arguments
+    ]
+    gevent.joinall(sent, raise_error=True)
+    bodies = [command.rpartition("\n")[2] for command in switch.commands("sendmsg")]
+    assert sorted(bodies) == arguments
+
+
 @pytest.mark.parametrize("cut", [b"", b"Content-Type: api/resp", api_response("y" * 100)[:-50]])
 def test_pending_commands_fail_at_once_when_the_socket_drops(
     switch: ScriptedSwitch, node: Node, cut: bytes

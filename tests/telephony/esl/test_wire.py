@@ -54,6 +54,10 @@ def test_frames_cut_at_every_byte():
         assert decoder.buffered == 0
 
 
+def test_empty_lines_before_a_head_mean_nothing():
+    assert seen(Decoder().feed(b"\n\n\n" + reply("+OK"))) == seen(Decoder().feed(reply("+OK")))
+
+
 def test_one_byte_at_a_time():
     decoder = Decoder()
     frames = [frame for byte in STREAM for frame in decoder.feed(bytes([byte]))]
