@@ -332,7 +332,7 @@ def test_a_large_command_arrives_whole(switch: ScriptedSwitch, node: Node):
 
 
 def test_large_commands_of_two_greenlets_do_not_mix(switch: ScriptedSwitch, node: Node):
-    arguments = [f"irisx_x={letter * 3_000_000}" for letter in "ab"]
+    arguments = [f"irisx_x={letter * 12_000_000}" for letter in "ab"]
     sent = [
         gevent.spawn(node.connection.execute, CHANNEL, "set", argument, timeout=10)
         for argument in arguments
