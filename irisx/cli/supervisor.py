@@ -17,7 +17,6 @@ log = get_logger(__name__)
 #: A part that ran for so long was well; it is started again at once.
 _WELL_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 30.0
-_STOP_SECONDS = 2.5
 
 
 class NotReady(RuntimeError):
@@ -58,17 +57,20 @@ class Supervisor:
                     raise NotReady(f"{part.name} is not ready after {seconds:.0f} s")
                 gevent.sleep(0.05)
 
-    def stop(self) -> None:
-        """End all parts: politely, then by force."""
+    def stop(self, seconds: float) -> None:
+        """End all parts: politely, and by force those that run still after `seconds`."""
         gevent.killall(self._keepers)
-        running = [process for process in self._running.values() if process.poll() is None]
-        for process in running:
+        running = {
+            name: process for name, process in self._running.items() if process.poll() is None
+        }
+        for process in running.values():
             process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + _STOP_SECONDS
-        for process in running:
+        deadline = time.monotonic() + seconds
+        for name, process in running.items():
             try:
                 process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
+                log.warning("a part did not end and is killed", part=name)
                 process.kill()
                 process.wait()
 

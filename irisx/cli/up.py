@@ -26,6 +26,9 @@ from irisx.kernel.health import PARTS, readiness
 from irisx.settings import get_settings
 
 _READY_SECONDS = 60.0
+# All must end within five seconds; the databases, which come last, take a fraction of one.
+_PARTS_STOP_SECONDS = 2.5
+_SWITCH_STOP_SECONDS = 0.5
 
 log = logging.get_logger(__name__)
 
@@ -49,14 +52,16 @@ def up() -> None:
             stack.enter_context(home_lock(home))
             own_sandbox = get_settings().sandbox_esl_url is None
             _set_up(home, stack)
-            supervisor = Supervisor()
-            stack.callback(supervisor.stop)
+            switch, parts = Supervisor(), Supervisor()
+            stack.callback(switch.stop, _SWITCH_STOP_SECONDS)  # after the parts, which use it
+            stack.callback(parts.stop, _PARTS_STOP_SECONDS)
             if own_sandbox:
-                supervisor.start(_sandbox())
+                switch.start(_sandbox())
             for name in PARTS:
-                supervisor.start(_part(name))
+                parts.start(_part(name))
             credentials = ensure_credentials()
-            supervisor.wait_ready(_READY_SECONDS)
+            switch.wait_ready(_READY_SECONDS)
+            parts.wait_ready(_READY_SECONDS)
             _show(credentials, time.monotonic() - started)
             Event().wait()
     except (HomeInUse, EmbeddedError, NotReady, CannotStart) as error:

@@ -45,7 +45,7 @@ def _pid(pid_file: Path) -> int:
 def supervisor() -> Iterator[Supervisor]:
     supervisor = Supervisor()
     yield supervisor
-    supervisor.stop()
+    supervisor.stop(0.5)
 
 
 def test_a_part_that_dies_is_started_again(supervisor: Supervisor, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_stopping_ends_every_part_and_the_deaf_by_force(tmp_path: Path) -> None:
     for file in files:
         supervisor.start(Part(file.name, _argv(file, file.name), lambda _pid: True))
     pids = [_pid(file) for file in files]
-    supervisor.stop()
+    supervisor.stop(0.5)
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
