@@ -75,8 +75,17 @@ Timestamp = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
 ]
 
+
+def _in_utc(moment: datetime) -> datetime:
+    """PostgreSQL knows no zone beyond 16 hours, and no year 0."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("not within the years 1 to 9999") from None
+
+
 #: A time in a request body, with its zone.
-Moment = AwareDatetime
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 #: A one-line name given by a person.
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
@@ -155,7 +164,10 @@ def _start_of_day(value: Any) -> Any:
 def _end_of_day(value: Any) -> Any:
     """`2026-02-17` means all of that day: the next one's first moment, exclusive."""
     if isinstance(value, str) and len(value) == 10:
-        return datetime.combine(date.fromisoformat(value), time(), UTC) + timedelta(days=1)
+        day = date.fromisoformat(value)
+        if day == date.max:
+            raise ValueError("not within the years 1 to 9999")
+        return datetime.combine(day, time(), UTC) + timedelta(days=1)
     return value
 
 
@@ -163,8 +175,8 @@ _DATE_SCHEMA = WithJsonSchema(
     {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
 )
 #: A list's date filters: a day or a time with its zone. `rows.at >= from`, `rows.at < to`.
-FromDate = Annotated[AwareDatetime, BeforeValidator(_start_of_day), _DATE_SCHEMA]
-ToDate = Annotated[AwareDatetime, BeforeValidator(_end_of_day), _DATE_SCHEMA]
+FromDate = Annotated[Moment, BeforeValidator(_start_of_day), _DATE_SCHEMA]
+ToDate = Annotated[Moment, BeforeValidator(_end_of_day), _DATE_SCHEMA]
 
 
 # --- envelopes and pagination -----------------------------------------------------------------

@@ -1,6 +1,6 @@
 """schemathesis: whatever is sent, no operation answers 500, nor what is not documented.
 
-`IRISX_FUZZ_EXAMPLES` sends more to each operation than the suite's few.
+`FUZZ_EXAMPLES` sends more to each operation than the suite's few.
 """
 
 import os
@@ -26,7 +26,7 @@ from irisx.tenancy.models import Tenant
 from tests.api.client import ApiClient
 from tests.api.foreign import ForeignIds
 
-EXAMPLES = int(os.environ.get("IRISX_FUZZ_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "4"))
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
