@@ -19,6 +19,7 @@ from irisx.telephony import bus, carriers
 from irisx.telephony.bus import Command
 from irisx.telephony.calls import control, handling, outbound, recovery
 from irisx.telephony.calls.journal import Journal
+from irisx.telephony.calls.live import LiveCall
 from irisx.telephony.esl.errors import EslError
 from irisx.telephony.esl.wire import Event
 from irisx.telephony.lease import RENEW_SECONDS, Leases
@@ -32,6 +33,8 @@ _REPORT_SECONDS = 1.0
 _GIVE_UP_EVERY_SECONDS = 5.0
 _RECOVER_AGAIN_SECONDS = 1.0
 _CARRIERS_TICK_SECONDS = 0.5
+_TAKE_UP_SECONDS = 2.0
+_LOOK_SECONDS = 0.02
 #: A notice may be lost and a carrier's name may get other addresses.
 _CARRIERS_EVERY_SECONDS = 30.0
 
@@ -161,11 +164,20 @@ class Engine:
                 self.stop.wait(1)
 
     def _carry_out(self, command: Command) -> dict[str, object]:
-        for switch in self.switches:
-            call = switch.calls.get(str(command.call_id))
-            if call is not None:
-                return control.carry_out(switch, call, command)
-        raise Unavailable("The engine does not have this call.", code="ENGINE_UNAVAILABLE")
+        switch, call = self._find(str(command.call_id))
+        return control.carry_out(switch, call, command)
+
+    def _find(self, channel: str) -> tuple[Switch, LiveCall]:
+        """A live call and its node; one that is being taken up just now is waited for."""
+        deadline = time.monotonic() + _TAKE_UP_SECONDS
+        while True:
+            for switch in self.switches:
+                call = switch.calls.get(channel)
+                if call is not None:
+                    return switch, call
+            if time.monotonic() > deadline:
+                raise Unavailable("The engine does not have this call.", code="ENGINE_UNAVAILABLE")
+            gevent.sleep(_LOOK_SECONDS)
 
     # -- what others see and want -----------------------------------------------------------------
 

@@ -5,10 +5,10 @@ FreeSWITCH each is a sipp process behind a carrier of its own.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from uuid import UUID, uuid4
 
 import gevent
@@ -17,15 +17,16 @@ from sqlalchemy import delete, select
 from irisx.kernel.clock import now
 from irisx.kernel.db import transaction
 from irisx.kernel.events import DomainEvent
+from irisx.kernel.redis import redis
 from irisx.settings import get_settings
 from irisx.telephony.bus import request, wake_dialer
 from irisx.telephony.calls.ended import REALM
 from irisx.telephony.calls.models import Call, CallEvent
 from irisx.telephony.calls.states import CallStatus, Direction
-from irisx.telephony.carriers import refresh
 from irisx.telephony.engine import Engine
 from irisx.telephony.esl import commands
 from irisx.telephony.esl.commands import Api
+from irisx.telephony.esl.connection import Connection
 from irisx.telephony.esl.errors import CommandRefused
 from irisx.telephony.provisioning import CarrierAddress, Gateway
 from irisx.telephony.switch import Switch
@@ -67,18 +68,42 @@ class DatabaseProvisioner(Provisioner):
 
 
 @dataclass
-class Rig:
-    """A running engine over one switch. `tenant` owns `number`."""
+class Machine:
+    """A switch that runs: FreeSWITCH, or the sandbox (`freeswitch` is None)."""
 
-    engine: Engine
+    url: str
+    freeswitch: FreeSwitch | None
+
+
+@dataclass
+class Line:
+    """A switch with far ends, and a tenant who owns `number`.
+
+    `observer` is a connection of the test's own: it sees what the engine, wherever it runs, does.
+    """
+
     tenant: Tenant
     number: str
     freeswitch: FreeSwitch | None
+    observer: Connection
     far_ends: list[Sipp] = field(default_factory=list)
 
-    @property
-    def switch(self) -> Switch:
-        return self.engine.switches[0]
+    @classmethod
+    @contextmanager
+    def on(cls, machine: Machine, tenant: Tenant, number: str) -> Iterator[Self]:
+        """After the test nothing of it is left on the switch."""
+        observer = Connection(machine.url, lambda event: None, events=["HEARTBEAT"], subclasses=[])
+        observer.start()
+        assert observer.wait_up(10)
+        line = cls(tenant, number, machine.freeswitch, observer)
+        try:
+            yield line
+        finally:
+            for phone in line.far_ends:
+                phone.stop()
+            observer.api(commands.hang_up_all())
+            wait_until(lambda: not line.switch_channels(), 10)
+            observer.close()
 
     @property
     def sandbox(self) -> bool:
@@ -116,8 +141,15 @@ class Rig:
             )
             session.add(row)
         if self.freeswitch is not None:
-            assert refresh(self.switch)
+            wait_until(lambda: self._taken_up(row.gateway), 10)
         return row
+
+    def _taken_up(self, gateway: str) -> bool:
+        redis().publish("irisx:carriers", b"")
+        try:
+            return gateway in self.observer.api(commands.global_getvar("irisx_gateways"))
+        except CommandRefused:
+            return False
 
     def place(self, to: str, **columns: Any) -> UUID:
         """Store an outbound call, as the API does; its id."""
@@ -142,7 +174,7 @@ class Rig:
     def call_in(self, to: str, *, caller: str = "+15550009999", hold_ms: int = 1000) -> "Caller":
         """Somebody calls a number of the platform."""
         if self.freeswitch is None:
-            self.switch.connection.api(_sandbox_call(caller, to, hold_ms))
+            self.observer.api(_sandbox_call(caller, to, hold_ms))
             return Caller(None)
         target = f"127.0.0.1:{self.freeswitch.sip_port}"
         return Caller(Sipp("uac", target, service=to, caller=caller, hold_ms=hold_ms))
@@ -179,12 +211,12 @@ class Rig:
     def kept_ends(self) -> str:
         """What the switch still keeps of channels that ended."""
         try:
-            return self.switch.connection.api(commands.hash_dump(REALM))
+            return self.observer.api(commands.hash_dump(REALM))
         except CommandRefused:
             return ""
 
     def switch_channels(self) -> list[str]:
-        listed = json.loads(self.switch.connection.api(commands.show_channels()))
+        listed = json.loads(self.observer.api(commands.show_channels()))
         return [row["uuid"] for row in listed.get("rows", [])]
 
     def timeline(self, call_id: UUID) -> list[str]:
@@ -228,13 +260,24 @@ class Caller:
         return self.sipp.result.responses
 
 
+@dataclass
+class Rig(Line):
+    """A line whose engine runs in this process."""
+
+    engine: Engine = field(kw_only=True)
+
+    @property
+    def switch(self) -> Switch:
+        return self.engine.switches[0]
+
+
 @contextmanager
-def running_engine(urls: Iterable[tuple[str, bool]]) -> Iterator[Engine]:
-    """An engine in this process over the given (ESL URL, is sandbox)."""
+def running_engine(machine: Machine) -> Iterator[Engine]:
+    """An engine in this process over one switch."""
     settings = get_settings()
-    urls = list(urls)
-    settings.esl_url = ",".join(url for url, sandbox in urls if not sandbox) or None
-    settings.sandbox_esl_url = next((url for url, sandbox in urls if sandbox), None)
+    sandbox = machine.freeswitch is None
+    settings.esl_url = None if sandbox else machine.url
+    settings.sandbox_esl_url = machine.url if sandbox else None
     engine = Engine()
     greenlet = gevent.spawn(engine.run)
     try:
@@ -247,14 +290,6 @@ def running_engine(urls: Iterable[tuple[str, bool]]) -> Iterator[Engine]:
 
 def _sandbox_call(caller: str, to: str, hold_ms: int) -> Api:
     return Api(f"sandbox_call {caller} {to} hangup_after={hold_ms / 1000}")
-
-
-@dataclass
-class Machine:
-    """A switch that runs: FreeSWITCH, or the sandbox (`freeswitch` is None)."""
-
-    url: str
-    freeswitch: FreeSwitch | None
 
 
 @contextmanager
@@ -270,13 +305,6 @@ def machine(kind: str) -> Iterator[Machine]:
 
 @contextmanager
 def rig(on: Machine, tenant: Tenant, number: str) -> Iterator[Rig]:
-    """An engine on a running switch, and after the test nothing of it left there."""
-    with running_engine([(on.url, on.freeswitch is None)]) as engine:
-        made = Rig(engine, tenant, number, on.freeswitch)
-        try:
-            yield made
-        finally:
-            for phone in made.far_ends:
-                phone.stop()
-            made.switch.run(commands.hang_up_all())
-            wait_until(lambda: not made.switch_channels(), 10)
+    """A line with an engine in this process."""
+    with running_engine(on) as engine, Line.on(on, tenant, number) as line:
+        yield Rig(**vars(line), engine=engine)

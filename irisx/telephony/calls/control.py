@@ -7,6 +7,7 @@ import structlog
 
 from irisx.kernel.clock import now
 from irisx.kernel.errors import Conflict, NotFound, Unavailable, invalid
+from irisx.media.client import synthesize
 from irisx.telephony.bus import Command
 from irisx.telephony.calls import connect, consult, handling
 from irisx.telephony.calls.live import LiveCall
@@ -65,8 +66,6 @@ def _play(switch: Switch, call: LiveCall, args: _Args) -> None:
 
 
 def _say(switch: Switch, call: LiveCall, args: _Args) -> dict[str, Any]:
-    from irisx.media.client import synthesize
-
     speech = synthesize(args["text"], args.get("voice"), args.get("language"))
     _play(switch, call, {"path": str(speech.path)})
     return {"voice": speech.voice, "fallback": speech.fallback, "duration_ms": speech.duration_ms}

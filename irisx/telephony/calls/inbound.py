@@ -19,6 +19,7 @@ from irisx.telephony.calls.live import LiveCall, channel_time, unseen_end
 from irisx.telephony.calls.models import Call
 from irisx.telephony.calls.states import ENDED, CallStatus, Direction
 from irisx.telephony.esl import commands
+from irisx.telephony.esl.errors import CommandRefused
 from irisx.telephony.esl.wire import Event
 from irisx.telephony.missed import Ingress, MissedCall
 from irisx.telephony.switch import Switch, leg_variables
@@ -54,18 +55,18 @@ _last_seen: dict[str, Owner] = {}
 
 
 def take(switch: Switch, event: Event) -> None:
-    """An inbound channel is parked for the engine: find its owner, record it, connect it."""
+    """An inbound channel waits for the engine: find its owner, record it, connect it."""
     channel = event["Unique-ID"]
     owner = _owner_of(event)
     if isinstance(owner, str):
         log.info("inbound.refused", channel=channel, cause=owner, to=called_number(event))
-        switch.run(*_cancel_announcement(event), commands.uuid_kill(channel, owner))
+        switch.run(commands.uuid_kill(channel, owner))
         switch.forget_end(channel)
         return
     call = _record(switch, event, owner)
+    in_time = _cancel_announcement(switch, event)
     variables = leg_variables(call)
     switch.run(
-        *_cancel_announcement(event),
         commands.keep_end(channel),
         *(commands.uuid_setvar(channel, name, value) for name, value in variables.items()),
     )
@@ -73,14 +74,23 @@ def take(switch: Switch, event: Event) -> None:
         connect.hang_up(switch, call, owner.refusal)
     elif owner.destination is None:
         connect.hang_up(switch, call, NO_DESTINATION)
-    else:
+    elif in_time:
         connect.connect(switch, call, owner.destination)
+    else:
+        call.next_destination = owner.destination
+        switch.run(commands.uuid_transfer_to_park(channel))
 
 
-def _cancel_announcement(event: Event) -> list[commands.Api]:
-    """The dialplan's timer that would tell the caller that nobody takes the call."""
+def _cancel_announcement(switch: Switch, event: Event) -> bool:
+    """Stop the dialplan's timer; False: the caller is being told already that nobody answers."""
     task = event.variable("irisx_no_engine_task") or ""
-    return [commands.sched_del_task(int(task))] if task.isdigit() and int(task) else []
+    if not task.isdigit() or not int(task):
+        return True
+    try:
+        answer = switch.connection.api(commands.sched_del_task(int(task)))
+    except CommandRefused:
+        return False
+    return "Deleted: 0" not in answer
 
 
 def called_number(event: Event) -> str:
