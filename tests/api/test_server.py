@@ -43,6 +43,16 @@ def _answers(url: str) -> bool:
         return False
 
 
+def test_an_answer_does_not_wait_for_the_clients_acknowledgement(
+    server: tuple[str, "subprocess.Popen[bytes]"],
+) -> None:
+    """Without TCP_NODELAY each answer on a kept connection takes a delayed ACK, 40 ms."""
+    url, _ = server
+    with requests.Session() as session:
+        answers = [session.get(f"{url}/livez", timeout=5) for _ in range(10)]
+    assert min(answer.elapsed.total_seconds() for answer in answers[1:]) < 0.030
+
+
 def test_a_chunked_body_above_the_limit_is_refused(
     server: tuple[str, "subprocess.Popen[bytes]"],
 ) -> None:
