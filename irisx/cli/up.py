@@ -180,7 +180,7 @@ def _api_answers() -> bool:
 
 def _show(credentials: Credentials, seconds: float) -> None:
     settings = get_settings()
-    switch = "sandbox (far ends by number: docs/sandbox.md)"
+    switch = "sandbox (who answers at which number: README.md)"
     if settings.esl_url:
         hosts = [urlsplit(url.strip()) for url in settings.esl_url.split(",")]
         switch = "FreeSWITCH at " + ", ".join(f"{esl.hostname}:{esl.port}" for esl in hosts)
