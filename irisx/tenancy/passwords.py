@@ -1,7 +1,8 @@
 """Passwords of people, kept as argon2id hashes (RFC 9106)."""
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import gevent
 from argon2 import PasswordHasher
@@ -10,6 +11,8 @@ from argon2.exceptions import VerificationError
 from irisx.kernel.errors import TooManyRequests
 from irisx.kernel.ratelimit import limiter
 
+Result = TypeVar("Result")
+
 #: Tries a minute to sign in as one person, from wherever.
 ATTEMPTS = 10
 
@@ -17,8 +20,7 @@ _hasher = PasswordHasher()
 
 
 def hash_password(password: str) -> str:
-    # In a thread: it takes tens of milliseconds, in which other greenlets go on.
-    return str(gevent.get_hub().threadpool.apply(_hasher.hash, (password,)))
+    return _in_thread(_hasher.hash, password)
 
 
 def hashed(fields: dict[str, Any]) -> dict[str, Any]:
@@ -31,12 +33,8 @@ def hashed(fields: dict[str, Any]) -> dict[str, Any]:
 def matches(password_hash: str | None, password: str) -> bool:
     """Whether it is the password. Without a hash it takes as long and is False, so that the time
     of the answer does not tell whether there is such a person."""
-    try:
-        known = password_hash or _nobody()
-        gevent.get_hub().threadpool.apply(_hasher.verify, (known, password))
-    except VerificationError:
-        return False
-    return password_hash is not None
+    known = password_hash or _nobody()
+    return _in_thread(_verified, known, password) and password_hash is not None
 
 
 def count_attempt(person: str) -> None:
@@ -47,6 +45,19 @@ def count_attempt(person: str) -> None:
             "Too many tries to sign in as this person.",
             headers={"Retry-After": str(usage.retry_after_seconds)},
         )
+
+
+def _verified(password_hash: str, password: str) -> bool:
+    try:
+        return _hasher.verify(password_hash, password)
+    except VerificationError:
+        return False
+
+
+def _in_thread(work: Callable[..., Result], *arguments: str) -> Result:
+    """It takes tens of milliseconds, in which other greenlets go on."""
+    result: Result = gevent.get_hub().threadpool.apply(work, arguments)
+    return result
 
 
 @lru_cache
