@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from timeit import timeit
 
 import pytest
 import requests
@@ -49,8 +50,10 @@ def test_an_answer_does_not_wait_for_the_clients_acknowledgement(
     """Without TCP_NODELAY each answer on a kept connection takes a delayed ACK, 40 ms."""
     url, _ = server
     with requests.Session() as session:
-        answers = [session.get(f"{url}/livez", timeout=5) for _ in range(10)]
-    assert min(answer.elapsed.total_seconds() for answer in answers[1:]) < 0.030
+        seconds = [
+            timeit(lambda: session.get(f"{url}/livez", timeout=5), number=1) for _ in range(9)
+        ]
+    assert min(seconds[1:]) < 0.030
 
 
 def test_a_chunked_body_above_the_limit_is_refused(
