@@ -135,7 +135,7 @@ class PublicId:
             ),
             python_schema=core_schema.no_info_plain_validator_function(self._from_path),
             serialization=core_schema.plain_serializer_function_ser_schema(
-                lambda key: public_id(self.prefix, key)
+                lambda key: public_id(self.prefix, key), when_used="json"
             ),
         )
 

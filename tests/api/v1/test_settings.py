@@ -117,6 +117,19 @@ def test_an_assigned_number_forgets_where_it_led(
     admin.post(f"{path}/assign", {"tenant_id": "ten_999"}, status=400)
 
 
+def test_a_number_is_provisioned_for_a_tenant_or_the_pool(
+    admin: ApiClient, client: ApiClient, tenant: Tenant
+) -> None:
+    def provision(number: str, **fields: object) -> Any:
+        return admin.post("/admin/phone-numbers", {"number": number} | fields, status=201)
+
+    provision("+15550003001")
+    theirs = provision("+15550003002", tenant_id=tenant.public_id)
+    assert theirs["tenant_id"] == tenant.public_id
+    [listed] = client.get(NUMBERS)["data"]["phone_numbers"]
+    assert listed["id"] == theirs["id"]
+
+
 def test_numbers_are_listed_by_pages(client: ApiClient) -> None:
     for last in range(3):
         client.post(NUMBERS, {"number": f"+1555000300{last}"}, status=201)
