@@ -49,7 +49,8 @@ class Clip:
     def frame(self, position: int) -> Samples:
         """The 160 samples from `position`; silence behind the end."""
         if self.loop:
-            wrapped: Samples = self.data.take(np.arange(position, position + FRAME), mode="wrap")
+            # Not take(mode="wrap"): it steps down from a far position length by length.
+            wrapped: Samples = self.data[np.arange(position, position + FRAME) % len(self.data)]
             return wrapped
         part = self.data[position : position + FRAME]
         if len(part) == FRAME:
@@ -213,7 +214,6 @@ class Recording:
                 self._raw.write(data.astype("<i2").tobytes())
             else:
                 self._sound.write(data)
-                self._sound.flush()
         except (OSError, soundfile.SoundFileError) as error:
             raise MediaError(str(error)) from error
 
