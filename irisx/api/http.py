@@ -314,6 +314,10 @@ class _Operation:
             if not isinstance(meaning, str):
                 documented[str(code)] = meaning
                 continue
+            if code < HTTPStatus.BAD_REQUEST:
+                content = documented[str(self.status)]["content"] if code == 206 else None
+                documented[str(code)] = DocumentedResponse(description=meaning, content=content)
+                continue
             documented[str(code)] = DocumentedResponse(
                 description=meaning,
                 content={

@@ -120,7 +120,12 @@ class DownloadQuery(Query):
     access=PUBLIC,
     rate=Rate.NONE,
     produces=recordings.CONTENT_TYPE,
-    also={403: "The link is not valid or has expired.", 416: "The range is not there."},
+    also={
+        206: "The range that was asked for.",
+        302: "The bytes are in an object storage, at this address for five minutes.",
+        403: "The link is not valid or has expired.",
+        416: "The range is not there.",
+    },
 )
 def download_recording(recording_id: RecordingId, query: DownloadQuery) -> Response:
     """Follow a `recording_url`: the sound file, whole or in ranges, or a redirect to it."""

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
-from flask import Flask
 
+from irisx.kernel import storage
 from irisx.kernel.db import transaction
 from irisx.kernel.ids import call_sid
 from irisx.settings import get_settings
@@ -159,17 +159,33 @@ def test_statistics_beat_an_id_and_count_what_there_is(client: ApiClient, record
 
 
 def test_a_link_gives_the_sound_without_a_key_and_in_ranges(
-    client: ApiClient, app: Flask, recorded
+    client: ApiClient, anonymous: ApiClient, recorded
 ) -> None:
     row = recorded()
     link = path_of(client.get(f"/v1/recordings/{row.id}")["data"]["recording_url"])
-    browser = app.test_client()
-    whole = browser.get(link)
+    whole = anonymous.request("GET", link)
     assert (whole.status_code, whole.mimetype, whole.data) == (200, "audio/wav", SOUND)
-    part = browser.get(link, headers={"Range": "bytes=4-7"})
+    part = anonymous.request("GET", link, headers={"Range": "bytes=4-7"})
     assert (part.status_code, part.data) == (206, SOUND[4:8])
     assert part.headers["Content-Range"] == f"bytes 4-7/{len(SOUND)}"
-    assert browser.get(link, headers={"Range": "bytes=99999-"}).status_code == 416
+    anonymous.get(link, headers={"Range": "bytes=99999-"}, status=416)
+
+
+def test_a_link_to_an_object_storage_is_a_redirect(
+    anonymous: ApiClient, recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("IRISX_RECORDINGS_URL", "s3://calls?endpoint=http://s3.example&region=eu")
+    get_settings.cache_clear()
+    storage._s3.cache_clear()
+    row = recorded()
+    with transaction() as session:
+        session.get_one(Recording, row.id).location = "s3://calls/2026/CA1-1.wav"
+    answer = anonymous.request("GET", path_of(recordings.download_url(row.id)), status=302)
+    storage._s3.cache_clear()
+    assert answer.headers["Location"].startswith("http://s3.example/calls/2026/CA1-1.wav?")
+    assert "X-Amz-Signature=" in answer.headers["Location"]
 
 
 def test_a_link_that_was_changed_or_has_expired_is_refused(
