@@ -27,7 +27,7 @@ from irisx.settings import get_settings
 
 _READY_SECONDS = 60.0
 # All must end within five seconds; the databases, which come last, take a fraction of one.
-_PARTS_STOP_SECONDS = 2.5
+_PARTS_STOP_SECONDS = 2.0
 _SWITCH_STOP_SECONDS = 0.5
 
 log = logging.get_logger(__name__)
