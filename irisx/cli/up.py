@@ -59,9 +59,9 @@ def up() -> None:
                 switch.start(_sandbox())
             for name in PARTS:
                 parts.start(_part(name))
-            credentials = ensure_credentials()
             switch.wait_ready(_READY_SECONDS)
             parts.wait_ready(_READY_SECONDS)
+            credentials = ensure_credentials()  # a first start's file says that all is there
             _show(credentials, time.monotonic() - started)
             Event().wait()
     except (HomeInUse, EmbeddedError, NotReady, CannotStart) as error:
