@@ -1,0 +1,1 @@
+"""IVR flows: what an administrator writes as JSON, and what runs it on a call or without one."""

@@ -1,0 +1,57 @@
+"""What templates and conditions of a flow can see: its variables, the call, caller and contact."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import Field
+
+#: A variable's name; the names of RESERVED are taken.
+VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}\Z")
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$", examples=["account"])]
+RESERVED = frozenset({"call", "caller", "contact", "now", "true", "false", "none", "not", "and"})
+MAX_VARIABLES = 200
+MAX_VALUE_BYTES = 4096
+MAX_TOTAL_BYTES = 32_768
+
+Json = None | bool | int | float | str | list[Any] | dict[str, Any]
+
+
+class VariableRefused(Exception):
+    """A variable that is too big, or one too many. The text says which."""
+
+
+@dataclass(slots=True)
+class Scope:
+    """The values of one call.
+
+    `facts`: `call` (sid, from, to, direction, started_at), `caller` (number, name, country) and
+    `contact` (the fields of the caller's contact; empty if there is none).
+    `changed`: names set since somebody last cleared it.
+    """
+
+    facts: Mapping[str, Mapping[str, Any]]
+    variables: dict[str, Json] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
+
+    def set(self, name: str, value: Json) -> None:
+        """Set a variable. Raises VariableRefused."""
+        if not VARIABLE.match(name) or name in RESERVED:
+            raise VariableRefused(f"{name!r} is no name of a variable")
+        size = len(json.dumps(value))
+        if size > MAX_VALUE_BYTES:
+            raise VariableRefused(f"{name} is larger than {MAX_VALUE_BYTES} bytes")
+        others = {key: kept for key, kept in self.variables.items() if key != name}
+        if len(others) >= MAX_VARIABLES:
+            raise VariableRefused(f"there are more than {MAX_VARIABLES} variables")
+        if len(json.dumps(others)) + size > MAX_TOTAL_BYTES:
+            raise VariableRefused(f"all variables together are larger than {MAX_TOTAL_BYTES} bytes")
+        self.variables[name] = value
+        self.changed.add(name)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """All names as a template sees them."""
+        return {**self.variables, **self.facts}
