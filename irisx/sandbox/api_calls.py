@@ -101,7 +101,9 @@ def _take_dial_string(argument: str) -> tuple[str, str]:
             depth -= 1
         elif char == " " and depth <= 0 and not quoted:
             return argument[:index], argument[index + 1 :]
-    return argument, ""
+    # Never closed: whatever it is, the extension is the last word.
+    target, _, extension = argument.rpartition(" ")
+    return target, extension
 
 
 @command("uuid_exists")

@@ -4,7 +4,6 @@ The last four digits of a number +1555555xxxx choose the script; README document
 """
 
 import asyncio
-import functools
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from irisx.sandbox.channel import Channel
 
 
-@functools.lru_cache(maxsize=64)
 def babble(seconds: float, pitch: float = 120.0, seed: int = 1) -> Samples:
     """Something with the rhythm and the spectrum of speech, always the same for one seed.
 
@@ -40,11 +38,12 @@ def babble(seconds: float, pitch: float = 120.0, seed: int = 1) -> Samples:
         wave += (gain + 0.02) * np.sin(harmonic * phase)
     envelope = np.abs(np.sin(np.pi * np.interp(time, knots, np.arange(syllables + 1)))) ** 0.6
     loudness = np.interp(time, knots, random.uniform(0.5, 1.0, syllables + 1))
+    # A short pause between words.
+    loudness[(time / seconds * syllables).astype(int) % 4 == 3] = 0
     wave *= envelope * loudness
     return np.asarray(wave / max(np.abs(wave).max(), 1e-9) * 9000, dtype=np.int16)
 
 
-@functools.cache
 def fax_answer() -> Samples:
     """CED (2100 Hz, 2.6 s), a pause, then V.21 flags at 300 bit/s (1650 and 1850 Hz)."""
     bits = np.tile([0, 1, 1, 1, 1, 1, 1, 0], 75)
@@ -54,6 +53,15 @@ def fax_answer() -> Samples:
     pause = np.zeros(int(0.075 * RATE), dtype=np.int16)
     return np.concatenate([tone(2.6, 2100), pause, flags])
 
+
+# Made when the module is loaded: making them takes a while, in which nobody else would be served.
+HELLO = babble(0.6, seed=2)
+SENTENCE = babble(1.2, seed=3)
+GREETING = babble(5.0, pitch=190.0, seed=4)
+WORDS = babble(1.0, seed=5)
+CALLER = babble(10.0, pitch=150.0, seed=6)
+BEEP = tone(0.4, 1000)
+FAX = fax_answer()
 
 Script = Callable[["ScriptedFarEnd"], Awaitable[None]]
 
@@ -157,9 +165,9 @@ async def talks(far: ScriptedFarEnd) -> None:
     """0100: a person who says hello, listens, says something and hangs up after 5 s."""
     await far.ring_and_answer()
     await far.wait(0.5)
-    await far.say(babble(0.6, seed=2))
+    await far.say(HELLO)
     await far.wait(1.9)
-    await far.say(babble(1.2, seed=3))
+    await far.say(SENTENCE)
     await far.wait(0.8)
     far.channel.far_hangup()
 
@@ -168,9 +176,9 @@ async def voicemail(far: ScriptedFarEnd) -> None:
     """0101: a greeting of 5 s and a beep, then it records until the caller hangs up."""
     await far.ring_and_answer()
     await far.wait(0.4)
-    await far.say(babble(5.0, pitch=190.0, seed=4))
+    await far.say(GREETING)
     await far.wait(0.3)
-    await far.say(tone(0.4, 1000))
+    await far.say(BEEP)
 
 
 async def busy(far: ScriptedFarEnd) -> None:
@@ -192,7 +200,7 @@ async def fax(far: ScriptedFarEnd) -> None:
     """0105: a fax machine."""
     await far.ring_and_answer()
     await far.wait(0.2)
-    await far.say(fax_answer())
+    await far.say(FAX)
     await far.wait(3.0)
     far.channel.far_hangup()
 
@@ -214,7 +222,7 @@ async def stays(far: ScriptedFarEnd) -> None:
     await far.ring_and_answer()
     while True:
         await far.wait(0.5)
-        await far.say(babble(1.0, seed=5))
+        await far.say(WORDS)
         await far.wait(8.5)
 
 
@@ -278,7 +286,8 @@ class Caller(ScriptedFarEnd):
 
     async def _talk(self) -> None:
         if self.times["talk"]:
-            await self.say(babble(min(self.times["talk"], 120.0), seed=6))
+            length = int(min(self.times["talk"], 120.0) * RATE)
+            await self.say(np.resize(CALLER, length))
 
     async def _leave(self) -> None:
         await self.wait(self.times["hangup_after"])

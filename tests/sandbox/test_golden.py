@@ -17,18 +17,6 @@ from tests.sandbox.scenarios import SCENARIOS, Stage, header_names
 GOLDEN = Path(__file__).parent / "golden"
 
 
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """Faster than life; the waits of the scenarios are then longer to the switch, never shorter."""
-    with Sandbox(tmp_path_factory.mktemp("sandbox"), "--speed", "4") as process:
-        yield process
-
-
-@pytest.fixture
-def recordings(sandbox: Sandbox) -> Path:
-    return sandbox.recordings
-
-
 @pytest.fixture
 def stage(sandbox: Sandbox, recordings: Path) -> Iterator[Stage]:
     with Client(sandbox.port, sandbox.password) as client:
