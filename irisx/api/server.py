@@ -25,7 +25,7 @@ _IDLE_SECONDS = 75.0
 #: A client has so long to send its headers, and for each read or write after them.
 _CLIENT_SECONDS = 20.0
 #: On SIGTERM requests under way have so long to end.
-_GRACE_SECONDS = 2.0
+_GRACE_SECONDS = 1.5
 
 
 class _Handler(WSGIHandler):  # type: ignore[misc]
