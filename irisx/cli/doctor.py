@@ -148,10 +148,10 @@ def _api(settings: Settings) -> Iterator[Finding]:
     try:
         answer = requests.get(url, timeout=_SECONDS)
     except requests.RequestException as error:
-        yield Finding("api", f"{url}: {type(error).__name__}", "start it: irisx api")
+        yield Finding("api /health", f"{url}: {type(error).__name__}", "start it: irisx api")
         return
     fix = "" if answer.ok else "see what it names"
-    yield Finding("api", f"{url}: {answer.status_code}", fix)
+    yield Finding("api /health", f"{url}: {answer.status_code}", fix)
 
 
 def _directories(settings: Settings) -> Iterator[Finding]:

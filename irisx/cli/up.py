@@ -24,6 +24,7 @@ from irisx.kernel.db import engine
 from irisx.kernel.embedded import EmbeddedError, HomeInUse, free_port, home_lock, postgres, valkey
 from irisx.kernel.health import PARTS, readiness
 from irisx.settings import get_settings
+from irisx.tenancy import carriers
 
 _READY_SECONDS = 60.0
 # All must end within five seconds; the databases, which come last, take a fraction of one.
@@ -180,10 +181,12 @@ def _api_answers() -> bool:
 
 def _show(credentials: Credentials, seconds: float) -> None:
     settings = get_settings()
-    switch = "sandbox (who answers at which number: README.md)"
+    switch, first = "sandbox (who answers at which number: README.md)", ""
     if settings.esl_url:
-        hosts = [urlsplit(url.strip()) for url in settings.esl_url.split(",")]
-        switch = "FreeSWITCH at " + ", ".join(f"{esl.hostname}:{esl.port}" for esl in hosts)
+        nodes = [urlsplit(url.strip()) for url in settings.esl_url.split(",")]
+        switch = "FreeSWITCH at " + ", ".join(f"{esl.hostname}:{esl.port}" for esl in nodes)
+        if all(carrier.sandbox for carrier in carriers.list_enabled()):
+            first = ", after a carrier was added (irisx carrier add NAME HOST)"
     click.echo(f"""
 IRISX is ready ({seconds:.1f} s). Ctrl-C ends it.
 
@@ -194,7 +197,7 @@ IRISX is ready ({seconds:.1f} s). Ctrl-C ends it.
   switch       {switch}
   kept in      {settings.home}/credentials.json
 
-Place a call:
+Place a call{first}:
 
   curl {credentials.api_url}/v1/calls -H 'X-API-Key: {credentials.api_key}' \\
     -H 'Content-Type: application/json' \\
