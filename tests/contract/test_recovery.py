@@ -25,10 +25,11 @@ class EngineProcess:
 
     def __init__(self, machine: Machine) -> None:
         settings = get_settings()
-        variable = "IRISX_SANDBOX_ESL_URL" if machine.freeswitch is None else "IRISX_ESL_URL"
+        sandbox = machine.freeswitch is None
         self._environment = {
             **os.environ,
-            variable: machine.url,
+            "IRISX_ESL_URL": "" if sandbox else machine.url,
+            "IRISX_SANDBOX_ESL_URL": machine.url if sandbox else "",
             "IRISX_HOME": str(settings.home),
         }
         self.process: subprocess.Popen[bytes] | None = None

@@ -1,20 +1,23 @@
 """Connecting a call's customer leg with a destination: who is dialled, in which order, what next.
 
 The switch does the connecting (`bridge` on the customer's leg), so it goes on without an engine.
-Which destination and which attempt is under way stands in the leg's variables; each end of an
+Which destination is tried and by which carriers stands in the leg's variables; each end of an
 attempt is an event that any engine can act on.
 """
 
+from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 import structlog
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from irisx.kernel.clock import now
 from irisx.kernel.errors import IrisxError
-from irisx.telephony.calls import capacity, destinations
+from irisx.telephony.calls import destinations
 from irisx.telephony.calls.destinations import Target
 from irisx.telephony.calls.live import LiveCall, event_key
-from irisx.telephony.calls.routes import routes_to
+from irisx.telephony.calls.routes import routes_to, take_place
 from irisx.telephony.calls.states import FAILOVER_CAUSES
 from irisx.telephony.esl import commands
 from irisx.telephony.esl.commands import Endpoint
@@ -27,29 +30,44 @@ from irisx.tenancy.models import DestinationType
 log = structlog.get_logger()
 
 RING_SECONDS = 60
+Tried = frozenset[int]
 _NO_ROUTE = "NO_ROUTE_DESTINATION"
+_last_resolved: dict[tuple[int, str], Target] = {}
 
 
-def connect(switch: Switch, call: LiveCall, destination: str, attempt: int = 0) -> None:
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What to dial; `carriers`: by which carrier, if by one."""
+
+    endpoint: Endpoint
+    carriers: Tried = frozenset()
+
+
+def connect(switch: Switch, call: LiveCall, destination: str, tried: Tried = frozenset()) -> None:
     """Ring `destination` (the text of destinations.from_text) and bridge the customer with it.
 
-    `attempt`: index of the route to try. Where nothing is left to try the call ends with the
-    cause that says so.
+    `tried`: carriers that have failed for this destination. Where nothing is left to try the call
+    ends with the cause that says so.
     """
+    partner = uuid4()
     try:
-        partner = uuid4()
-        leg = endpoint(switch, call, destination, attempt, partner)
+        way = way_to(switch, call, destination, partner, tried)
     except (IrisxError, UnsafeValue) as error:
         log.warning("call.destination_refused", sid=call.sid, reason=str(error))
-        call.note(f"refused:{attempt}", now(), "destination.refused", {"reason": str(error)})
+        call.note(f"refused:{partner}", now(), "destination.refused", {"reason": str(error)})
         hang_up(switch, call, "CALL_REJECTED")
         return
-    if leg is None:
+    except (OperationalError, PoolTimeout) as error:
+        log.error("call.destination_unknown", sid=call.sid, reason=str(error)[:200])
+        hang_up(switch, call, "NORMAL_TEMPORARY_FAILURE")
+        return
+    if way is None:
         hang_up(switch, call, _NO_ROUTE)
         return
     steps = {
         "irisx_destination": destination,
-        "irisx_attempt": str(attempt),
+        "irisx_tried": "-".join(str(carrier) for carrier in sorted(tried | way.carriers)),
+        "originate_disposition": "",
         "continue_on_fail": "true",
         "hangup_after_bridge": "true",
     }
@@ -60,7 +78,7 @@ def connect(switch: Switch, call: LiveCall, destination: str, attempt: int = 0) 
         "origination_caller_id_name": call.from_number,
         "originate_timeout": str(RING_SECONDS),
     }
-    switch.execute(call.uuid, ("bridge", commands.dial_string([leg], variables)))
+    switch.execute(call.uuid, ("bridge", commands.dial_string([way.endpoint], variables)))
 
 
 def attempt_ended(switch: Switch, call: LiveCall, event: Event) -> None:
@@ -69,13 +87,25 @@ def attempt_ended(switch: Switch, call: LiveCall, event: Event) -> None:
     destination = event.variable("irisx_destination")
     if cause == "SUCCESS" or destination is None:
         return
-    attempt = int(event.variable("irisx_attempt") or 0)
-    data = {"cause": cause, "attempt": attempt, "destination": destination}
+    data = {"cause": cause, "destination": destination}
     call.note(event_key(event), event.timestamp, "destination.failed", data)
     if cause in FAILOVER_CAUSES and destination.startswith("+"):
-        connect(switch, call, destination, attempt + 1)
+        connect(switch, call, destination, _tried(event))
     else:
         hang_up(switch, call, cause or _NO_ROUTE)
+
+
+def resume(switch: Switch, call: LiveCall, dump: Event) -> None:
+    """Go on for an engine that is gone: its attempt has ended, or never began."""
+    if dump.variable("originate_disposition"):
+        attempt_ended(switch, call, dump)
+    else:
+        connect(switch, call, dump["variable_irisx_destination"])
+
+
+def _tried(event: Event) -> Tried:
+    ids = (event.variable("irisx_tried") or "").split("-")
+    return frozenset(int(carrier) for carrier in ids if carrier.isdigit())
 
 
 def hang_up(switch: Switch, call: LiveCall, cause: str) -> None:
@@ -88,28 +118,39 @@ def text_of(destination: dict[str, str]) -> str:
     return destination.get("to") or destination["id"]
 
 
-def endpoint(
-    switch: Switch, call: LiveCall, destination: str, attempt: int, leg: UUID
-) -> Endpoint | None:
-    """What to dial as the channel `leg`; None if there is no (further) way to the destination."""
-    target = destinations.resolve(
-        destinations.from_text(destination, "destination"), call.tenant_id
-    )
+def way_to(
+    switch: Switch, call: LiveCall, destination: str, leg: UUID, tried: Tried = frozenset()
+) -> Way | None:
+    """How to dial a destination as the channel `leg`; None if there is no (further) way.
+
+    With the database away: as it was resolved last. Raises OperationalError if it never was.
+    """
+    target = _resolve(destination, call.tenant_id)
     if target.type is DestinationType.NUMBER:
-        return _by_carrier(switch, call, target, attempt, leg)
-    if attempt:
-        return None
+        return _by_carrier(switch, call, target, leg, tried)
     if target.type is DestinationType.AGENT:
-        return commands.registered(target.address, SIP_DOMAIN)
-    return commands.sofia(CARRIER_PROFILE, target.address)
+        return Way(commands.registered(target.address, SIP_DOMAIN))
+    return Way(commands.sofia(CARRIER_PROFILE, target.address))
+
+
+def _resolve(destination: str, tenant_id: int) -> Target:
+    try:
+        target = destinations.resolve(destinations.from_text(destination, "destination"), tenant_id)
+    except (OperationalError, PoolTimeout):
+        known = _last_resolved.get((tenant_id, destination))
+        if known is None:
+            raise
+        return known
+    _last_resolved[tenant_id, destination] = target
+    return target
 
 
 def _by_carrier(
-    switch: Switch, call: LiveCall, target: Target, attempt: int, leg: UUID
-) -> Endpoint | None:
-    routes = routes_to(target.address, call.tenant_id, sandbox=switch.sandbox)
-    for route in routes[attempt:]:
-        if capacity.take_carrier(route.carrier_id, leg, call.id):
+    switch: Switch, call: LiveCall, target: Target, leg: UUID, tried: Tried
+) -> Way | None:
+    for route in routes_to(target.address, call.tenant_id, sandbox=switch.sandbox):
+        if route.carrier_id not in tried and take_place(route.carrier_id, leg, call.id):
             call.carrier_legs.add(str(leg))
-            return commands.gateway(route.gateway, target.address)
+            endpoint = commands.gateway(route.gateway, target.address)
+            return Way(endpoint, frozenset({route.carrier_id}))
     return None

@@ -38,14 +38,14 @@ def start(switch: Switch, call: LiveCall, args: _Args) -> dict[str, Any]:
             code="NO_PARTNER",
         )
     consulted = uuid4()
-    endpoint = connect.endpoint(switch, call, connect.text_of(args["to"]), 0, consulted)
-    if endpoint is None:
+    way = connect.way_to(switch, call, connect.text_of(args["to"]), consulted)
+    if way is None:
         raise Conflict("No carrier reaches that number.", code="NO_ROUTE")
     call.consult = str(consulted)
     switch.legs[call.consult] = call
     partner = part(switch, call)
     switch.execute(partner, ("playback", _RINGBACK))
-    gevent.spawn(_ring, switch, call, endpoint, consulted)
+    gevent.spawn(_ring, switch, call, way.endpoint, consulted)
     return {}
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import gevent
 import structlog
+from gevent.event import Event as Signal
 
 from irisx.kernel.clock import now
 from irisx.kernel.errors import Conflict, NotFound, Unavailable, invalid
@@ -17,6 +19,7 @@ from irisx.telephony.switch import Switch
 
 log = structlog.get_logger()
 
+_END_SECONDS = 2.0
 _Args = dict[str, Any]
 
 
@@ -43,11 +46,17 @@ def _told(args: _Args) -> _Args:
 
 
 def _end(switch: Switch, call: LiveCall, args: _Args) -> None:
-    if call.answered_at is None:
-        call.canceled = True
-        switch.run(commands.uuid_kill(call.uuid, "ORIGINATOR_CANCEL"))
-    else:
-        switch.run(commands.uuid_kill(call.uuid, "NORMAL_CLEARING"))
+    """Hang up, and answer when the end is in the database: the client reads the row next."""
+    call.canceled = call.answered_at is None
+    switch.run(
+        commands.uuid_kill(call.uuid, "ORIGINATOR_CANCEL" if call.canceled else "NORMAL_CLEARING")
+    )
+    with gevent.Timeout(_END_SECONDS, False):
+        while not call.over:
+            gevent.sleep(0.01)
+        written = Signal()
+        call.when_written(written.set)
+        written.wait()
 
 
 def _transfer(switch: Switch, call: LiveCall, args: _Args) -> None:

@@ -12,13 +12,12 @@ from sqlalchemy.orm import Session
 
 from irisx.kernel.clock import now
 from irisx.kernel.db import transaction
-from irisx.telephony.calls import capacity
 from irisx.telephony.calls.ended import Ended
 from irisx.telephony.calls.handling import finish
 from irisx.telephony.calls.journal import Journal
 from irisx.telephony.calls.live import LiveCall, unseen_end
 from irisx.telephony.calls.models import Call
-from irisx.telephony.calls.routes import routes_to
+from irisx.telephony.calls.routes import routes_to, take_place
 from irisx.telephony.calls.routing import Route
 from irisx.telephony.calls.states import FAILOVER_CAUSES, CallStatus, Direction
 from irisx.telephony.esl import commands
@@ -117,7 +116,7 @@ def _try_routes(switch: Switch, call: LiveCall) -> Ended | None:
     for route in routes_to(call.to_number, call.tenant_id, sandbox=switch.sandbox):
         if call.canceled:
             return unseen_end(call, "ORIGINATOR_CANCEL")
-        if not capacity.take_carrier(route.carrier_id, call.id, call.id):
+        if not take_place(route.carrier_id, call.id, call.id):
             continue
         outcome = _attempt(switch, call, route)
         if outcome is None or call.over:

@@ -47,13 +47,13 @@ def fetch(tenant_id: int, url: str) -> Path:
     try:
         # In a thread: decoding takes CPU that the other requests of this process need.
         gevent.get_hub().threadpool.apply(_convert, (reply.body, path))
-    except (soundfile.LibsndfileError, _NotPlayable) as error:
+    except (soundfile.LibsndfileError, NotPlayable) as error:
         raise invalid("url", f"not audio that can be played: {error}") from error
     return path
 
 
-class _NotPlayable(Exception):
-    pass
+class NotPlayable(Exception):
+    """Not audio that can be played; the text says why."""
 
 
 def _convert(audio: bytes, path: Path) -> None:
@@ -62,21 +62,23 @@ def _convert(audio: bytes, path: Path) -> None:
     descriptor, partial = tempfile.mkstemp(suffix=".part", dir=path.parent)
     os.close(descriptor)
     try:
-        _write_wav(audio, partial)
+        write_wav(audio, partial)
         Path(partial).chmod(0o644)  # FreeSWITCH runs as another user
         Path(partial).replace(path)
     finally:
         Path(partial).unlink(missing_ok=True)
 
 
-def _write_wav(audio: bytes, target: str) -> None:
+def write_wav(audio: bytes, target: str, rate: int = SAMPLE_RATE_HZ) -> None:
+    """Convert audio to a mono 16-bit WAV file of `rate` Hz.
+
+    Raises NotPlayable or soundfile.LibsndfileError.
+    """
     with soundfile.SoundFile(io.BytesIO(audio)) as source:
         if source.channels > _MAX_CHANNELS or source.samplerate not in _RATES_HZ:
-            raise _NotPlayable(f"{source.channels} channels at {source.samplerate} Hz")
-        resampler = soxr.ResampleStream(source.samplerate, SAMPLE_RATE_HZ, 1, dtype="float32")
-        with soundfile.SoundFile(
-            target, "w", SAMPLE_RATE_HZ, 1, subtype="PCM_16", format="WAV"
-        ) as sink:
+            raise NotPlayable(f"{source.channels} channels at {source.samplerate} Hz")
+        resampler = soxr.ResampleStream(source.samplerate, rate, 1, dtype="float32")
+        with soundfile.SoundFile(target, "w", rate, 1, subtype="PCM_16", format="WAV") as sink:
             # A second at a time: the file's own claims of its length are not to be believed.
             for _ in range(MAX_SECONDS):
                 block = source.read(source.samplerate, dtype="float32", always_2d=True)
@@ -84,12 +86,12 @@ def _write_wav(audio: bytes, target: str) -> None:
                 sink.write(resampler.resample_chunk(block.mean(axis=1), last=last))
                 if last:
                     return
-        raise _NotPlayable(f"longer than {MAX_SECONDS} s")
+        raise NotPlayable(f"longer than {MAX_SECONDS} s")
 
 
 def _drop_old(directory: Path) -> None:
     for path in directory.iterdir():
-        if _age_seconds(path) > _KEPT_SECONDS:
+        if path.is_file() and _age_seconds(path) > _KEPT_SECONDS:
             path.unlink(missing_ok=True)
 
 

@@ -198,7 +198,7 @@ def _is_bridged(dump: Event) -> bool:
 def _resume(switch: Switch, call: LiveCall, dump: Event) -> None:
     """The customer's leg is parked: go on where the engine that is gone stopped."""
     if dump.variable("irisx_destination") is not None:
-        connect.attempt_ended(switch, call, dump)
+        connect.resume(switch, call, dump)
     elif call.direction is Direction.INBOUND:
         inbound.take(switch, dump)
     elif call.next_destination is not None and call.answered_at is not None:
