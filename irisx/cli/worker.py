@@ -26,7 +26,7 @@ def jobs() -> list[Job]:
         Job("recordings.delete_expired", recording_jobs.delete_expired, _HOUR),
         Job("recordings.erase_deleted", recording_jobs.erase_deleted, 60.0),
         Job("partitions.ensure", _ensure_partitions, _DAY),
-        Job("webhooks.drop_old_months", housekeeping.drop_old_months, _DAY),
+        Job("webhooks.forget_old", housekeeping.forget_old, _DAY),
         Job("events.forget_old", events.forget_old, _DAY),
         Job("idempotency.forget_old", _forget_idempotency_keys, _HOUR),
     ]

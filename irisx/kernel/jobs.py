@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import gevent
 from gevent.event import Event
+from prometheus_client import Counter
 from redis import RedisError
 
 from irisx.kernel.logging import get_logger
@@ -22,6 +23,8 @@ log = get_logger(__name__)
 CHANNEL = "irisx:wake:"
 _MAX_BACKOFF_SECONDS = 30.0
 _LISTEN_SECONDS = 1.0
+
+_failures = Counter("irisx_job_failures", "Batches that ended with an exception.", ["job"])
 
 
 @dataclass
@@ -71,6 +74,7 @@ class Runner:
                 more = job.run()
             except Exception:
                 failures += 1
+                _failures.labels(job.name).inc()
                 log.exception("job_failed", job=job.name, failures=failures)
                 # Not woken before: a database that is away gains nothing from being asked faster.
                 self._stopping.wait(backoff_seconds(failures))

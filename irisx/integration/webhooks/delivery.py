@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from gevent.pool import Pool
+from prometheus_client import Counter, Histogram
 from sqlalchemy import Row, insert, text
 from sqlalchemy.orm import Session
 
@@ -36,7 +37,14 @@ MAX_IN_FLIGHT = 200
 MAX_PER_WEBHOOK = 16
 #: After this a delivery that nobody settled is taken again; longer than any request may take.
 LEASE = timedelta(seconds=TIMEOUT_SECONDS + 10)
-_STOP_SECONDS = 2.0
+_STOP_SECONDS = 1.0
+
+_attempts = Counter("irisx_webhook_attempts", "Requests to webhooks.", ["success"])
+_delay = Histogram(
+    "irisx_webhook_delay_seconds",
+    "From an event to the end of the first request about it.",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
 
 _FAN_OUT = text("""
     WITH batch AS (
@@ -152,6 +160,9 @@ def settle(session: Session, outcomes: Sequence[Outcome]) -> None:
     )
     for outcome, (status, _) in zip(outcomes, verdicts, strict=True):
         claim = outcome.claim
+        _attempts.labels(outcome.success).inc()
+        if claim.number == 1:
+            _delay.observe((now - claim.occurred_at).total_seconds())
         exhausted = status is DeliveryStatus.FAILED and claim.number > len(PAUSES)
         if outcome.status == GONE:
             services.disable(session, claim.webhook_id, DisabledReason.GONE)

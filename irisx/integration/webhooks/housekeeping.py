@@ -1,4 +1,4 @@
-"""What of webhooks grows old: the log goes by whole months."""
+"""What of webhooks grows old: the log goes by whole months, a delivery with its event."""
 
 import re
 from datetime import timedelta
@@ -19,9 +19,16 @@ _PARTITIONS = text("""
 """)
 _MONTH = re.compile(r"_y(\d{4})m(\d\d)\Z")
 
+_WITHOUT_EVENT = text("""
+    UPDATE webhook_deliveries d SET status = 'failed'
+    WHERE d.status = 'pending' AND NOT EXISTS (SELECT FROM domain_events e WHERE e.id = d.event_id)
+""")
 
-def drop_old_months() -> bool:
-    """Drop the partitions whose month is over for longer than KEPT."""
+
+def forget_old() -> bool:
+    """Drop the months that are over for longer than KEPT; give up what has no event any more."""
+    with transaction() as session:
+        session.execute(_WITHOUT_EVENT)
     oldest = clock.now() - KEPT
     for table in (WebhookDelivery.__tablename__, WebhookAttempt.__tablename__):
         with transaction() as session:
