@@ -73,7 +73,7 @@ class NewCarrier(Body):
     register_: bool = Field(False, alias="register", description="Register at the carrier.")
     prefixes: Prefixes = Field(default_factory=lambda: [""])
     priority: Priority = 100
-    cost: Cost = Decimal(0)
+    cost: Cost = Field(default_factory=Decimal)
     max_cps: Cap | None = None
     max_concurrent: Cap | None = None
     enabled: bool = True

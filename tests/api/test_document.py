@@ -1,0 +1,66 @@
+"""The OpenAPI document as a whole."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from flask import Flask
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from irisx.api.auth import Access
+from irisx.api.http import Rate
+from irisx.tenancy.access import PERMISSIONS
+
+
+@pytest.fixture
+def document(app: Flask) -> dict[str, Any]:
+    body: dict[str, Any] = app.test_client().get("/openapi.json").get_json()
+    return body
+
+
+@pytest.fixture
+def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [operation for item in document["paths"].values() for operation in item.values()]
+
+
+def test_it_is_valid_openapi(document: dict[str, Any]) -> None:
+    assert [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
+
+
+def test_every_operation_has_a_name_of_its_own_and_a_summary(
+    operations: list[dict[str, Any]],
+) -> None:
+    names = Counter(operation["operationId"] for operation in operations)
+    assert [name for name, times in names.items() if times > 1] == []
+    assert [o["operationId"] for o in operations if not o.get("summary")] == []
+
+
+def test_every_operation_says_who_may_and_how_often(operations: list[dict[str, Any]]) -> None:
+    known = PERMISSIONS | {access.value for access in Access}
+    assert [o["operationId"] for o in operations if o["x-access"] not in known] == []
+    classes = {rate.name.lower() for rate in Rate}
+    assert [o["operationId"] for o in operations if o["x-rate-limit"] not in classes] == []
+
+
+def test_a_read_permission_is_of_reading(document: dict[str, Any]) -> None:
+    """GET never writes, and everything else needs `write`."""
+    wrong = [
+        f"{method} {path}: {operation['x-access']}"
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if operation["x-access"] in PERMISSIONS
+        and (method == "get") is not operation["x-access"].endswith(":read")
+    ]
+    assert wrong == []
+
+
+def test_static_segments_beat_parameters(app: Flask) -> None:
+    """As the changelog of the specification once had to mend."""
+    rules = app.url_map.bind("localhost")
+    for path, shadowed in (
+        ("/v1/recordings/stats", "recording_id"),
+        ("/v1/webhooks/events", "webhook_id"),
+        ("/admin/features/tenant/ten_1", "feature_id"),
+    ):
+        _, arguments = rules.match(path, "GET")
+        assert shadowed not in arguments
