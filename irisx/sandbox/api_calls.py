@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from irisx.sandbox import bridge, dialstring, originate
 from irisx.sandbox.api import command, run
 from irisx.sandbox.apps import recorders
-from irisx.sandbox.channel import Action, Channel
-from irisx.sandbox.channel import Command as SendMessage
+from irisx.sandbox.channel import Channel
 from irisx.sandbox.events import Event
 from irisx.sandbox.gather import split_arguments
+from irisx.sandbox.leg import Action
+from irisx.sandbox.leg import Command as SendMessage
 from irisx.sandbox.media import MediaError, open_source
 from irisx.sandbox.states import CallState, State
 from irisx.sandbox.taps import Displace, Recorder

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import re
-import time
 import uuid as uuids
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from irisx.sandbox.farends import FarEnd
+from irisx.sandbox.leg import TIMES, Action, Command, Profile, billing
 from irisx.sandbox.states import CAUSES, TRANSITIONS, CallState, State, cause_named
 
 if TYPE_CHECKING:
@@ -39,80 +39,6 @@ WITH_VARIABLES = frozenset(
     MEDIA_BUG_STOP CHANNEL_HOLD CHANNEL_UNHOLD CUSTOM
     """.split()  # noqa: SIM905 (a list of one word a line would hide the page)
 )
-
-TIMES = {
-    "created": "Channel-Created-Time",
-    "answered": "Channel-Answered-Time",
-    "progress": "Channel-Progress-Time",
-    "progress_media": "Channel-Progress-Media-Time",
-    "hangup": "Channel-Hangup-Time",
-    "transfer": "Channel-Transfer-Time",
-    "resurrect": "Channel-Resurrect-Time",
-    "bridged": "Channel-Bridged-Time",
-    "last_hold": "Channel-Last-Hold",
-    "hold_accum": "Channel-Hold-Accum",
-}
-
-
-@dataclass(frozen=True)
-class Profile:
-    """Who calls whom, and where the dialplan stands."""
-
-    destination: str
-    caller_id_name: str = ""
-    caller_id_number: str = ""
-    callee_id_name: str = ""
-    callee_id_number: str = ""
-    ani: str = ""
-    orig_caller_id_number: str = ""
-    network_addr: str = ""
-    dialplan: str = ""
-    context: str = "default"
-    source: str = "mod_sofia"
-    transfer_source: str = ""
-
-    def headers(self, prefix: str) -> Iterator[tuple[str, str]]:
-        fields = (
-            ("Dialplan", self.dialplan),
-            ("Caller-ID-Name", self.caller_id_name),
-            ("Caller-ID-Number", self.caller_id_number),
-            ("Orig-Caller-ID-Number", self.orig_caller_id_number),
-            ("Callee-ID-Name", self.callee_id_name),
-            ("Callee-ID-Number", self.callee_id_number),
-            ("Network-Addr", self.network_addr),
-            ("ANI", self.ani),
-            ("Destination-Number", self.destination),
-            ("Source", self.source),
-            ("Transfer-Source", self.transfer_source),
-            ("Context", self.context),
-        )
-        return ((f"{prefix}-{name}", value) for name, value in fields if value)
-
-
-@dataclass
-class Command:
-    """A `sendmsg` waiting for its channel."""
-
-    headers: dict[str, str]
-    body: str = ""
-
-    def get(self, name: str) -> str:
-        return self.headers.get(name, "")
-
-    @property
-    def locks(self) -> bool:
-        return self.get("event-lock").lower() in ("true", "yes", "on", "1")
-
-
-@dataclass
-class Action:
-    """An application of a dialplan extension; an argument may be made when its turn comes."""
-
-    application: str
-    argument: "str | Callable[[Channel], str]" = ""
-
-    def argument_for(self, channel: "Channel") -> str:
-        return self.argument if isinstance(self.argument, str) else self.argument(channel)
 
 
 @dataclass
@@ -301,11 +227,23 @@ class Channel:
         self.set_state(State.CS_REPORTING)
         self.running = State.CS_REPORTING
         self.fire("CHANNEL_STATE")
-        self._set_billing()
+        self.variables |= billing(self.times, self.profile_created)
+        self._set_last()
+        self._keep_end()
         self.fire("CHANNEL_HANGUP_COMPLETE")
         self.set_state(State.CS_DESTROY)
         self.fire("CHANNEL_DESTROY")
         self.switch.forget(self)
+
+    def _keep_end(self) -> None:
+        """`api_reporting_hook` (switch_core_state_machine.c): only mod_hash's insert is obeyed."""
+        command = self.variables.get("api_reporting_hook", "")
+        if not command.startswith("hash::insert/"):
+            return
+        known = {"uuid": self.uuid, **self.variables}
+        text = re.sub(r"\$\{(\w+)\}", lambda name: known.get(name[1], ""), command)
+        _, realm, key, value = text.split("/", 3)
+        self.switch.hashes[realm, key] = value
 
     def _own_disposition(self) -> str:
         """How this side ended the call."""
@@ -313,51 +251,13 @@ class Channel:
             return "send_bye"
         return "send_cancel" if self.direction == "outbound" else "send_refuse"
 
-    def _set_billing(self) -> None:
-        """The times of a call detail record (switch_core_state_machine.c, set_timestamps)."""
-        end = self.times["hangup"]
-        marks = {
-            "start": self.times["created"],
-            "profile_start": self.profile_created,
-            "answer": self.times["answered"],
-            "bridge": self.times["bridged"],
-            "last_hold": self.times["last_hold"],
-            "progress": self.times["progress"],
-            "progress_media": self.times["progress_media"],
-            "end": end,
-        }
-        values = {}
-        for mark, micros in marks.items():
-            if micros:
-                local = time.localtime(micros // 1_000_000)
-                values[f"{mark}_stamp"] = time.strftime("%Y-%m-%d %H:%M:%S", local)
-            values[f"{mark}_epoch"] = str(micros // 1_000_000)
-            values[f"{mark}_uepoch"] = str(micros)
-        start, answer = marks["start"], marks["answer"]
-        spans = {
-            "duration": (start, end),
-            "billsec": (answer, end),
-            "progresssec": (start, marks["progress"]),
-            "answersec": (start, answer),
-            "waitsec": (start, marks["bridge"]),
-            "progress_mediasec": (start, marks["progress_media"]),
-            "flow_billsec": (start, end),
-        }
-        for name, (since, until) in spans.items():
-            # Whole seconds are subtracted: a call from 1.9 s to 2.1 s lasts one second.
-            micros = until - since if since and until else 0
-            seconds = until // 1_000_000 - since // 1_000_000 if micros else 0
-            stem = name.removesuffix("sec")
-            values[name] = str(seconds)
-            values["mduration" if name == "duration" else f"{stem}msec"] = str(micros // 1000)
-            values["uduration" if name == "duration" else f"{stem}usec"] = str(micros)
-        values["hold_accum_seconds"] = str(self.times["hold_accum"] // 1_000_000)
+    def _set_last(self) -> None:
         self.variables |= {
             "digits_dialed": "none",
             "last_app": self.variables.get("current_application", ""),
             "last_arg": self.variables.get("current_application_data", ""),
             "caller_id": f'"{self.profile.caller_id_name}" <{self.profile.caller_id_number}>',
-        } | values
+        }
 
     def hangup(self, cause: str = "NORMAL_CLEARING") -> None:
         """Hang up; the first cause stands."""
@@ -612,30 +512,17 @@ class Channel:
         self.set_state(State.CS_ROUTING, again=True)
 
     def flip_caller_id(self) -> None:
-        """Swap caller and called, as when a dialled party becomes the caller of a dialplan."""
-        profile = self.profile
+        """A dialled party becomes the caller of a dialplan, or is sent back from there."""
         if "channel_cid_flipped" in self.variables:
-            self.profile = replace(
-                profile,
-                caller_id_name=profile.callee_id_name,
-                caller_id_number=profile.callee_id_number,
-                callee_id_name=profile.caller_id_name,
-                callee_id_number=profile.caller_id_number,
-            )
+            self.profile = self.profile.flipped(self.profile.callee_id_number)
             return
         self.variables |= {
-            "pre_transfer_caller_id_number": profile.caller_id_number,
+            "pre_transfer_caller_id_number": self.profile.caller_id_number,
             "channel_cid_flipped": "yes",
         }
-        if profile.caller_id_name:
-            self.variables["pre_transfer_caller_id_name"] = profile.caller_id_name
-        self.profile = replace(
-            profile,
-            caller_id_name=profile.destination,
-            caller_id_number=profile.destination,
-            callee_id_name=profile.caller_id_name,
-            callee_id_number=profile.caller_id_number,
-        )
+        if self.profile.caller_id_name:
+            self.variables["pre_transfer_caller_id_name"] = self.profile.caller_id_name
+        self.profile = self.profile.flipped(self.profile.destination)
 
     def _unbond(self) -> None:
         """A leg that is sent elsewhere isn't its partner's any more."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from irisx.sandbox.channel import Action
+from irisx.sandbox.leg import Action
 
 if TYPE_CHECKING:
     from irisx.sandbox.channel import Channel

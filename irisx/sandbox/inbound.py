@@ -3,8 +3,9 @@
 import re
 from typing import TYPE_CHECKING
 
-from irisx.sandbox.channel import Channel, Profile
+from irisx.sandbox.channel import Channel
 from irisx.sandbox.farends import Caller, FarEnd
+from irisx.sandbox.leg import Profile
 
 if TYPE_CHECKING:
     from irisx.sandbox.switch import Switch

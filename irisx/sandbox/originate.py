@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from irisx.sandbox import dialstring
 from irisx.sandbox.bridge import is_true
-from irisx.sandbox.channel import Channel, Profile
+from irisx.sandbox.channel import Channel
 from irisx.sandbox.dialstring import DialError, DialString, Leg
 from irisx.sandbox.farends import FarEnd, by_number, registered_user
+from irisx.sandbox.leg import Profile
 
 if TYPE_CHECKING:
     from irisx.sandbox.switch import Switch

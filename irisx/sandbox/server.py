@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from irisx.sandbox import api
-from irisx.sandbox.channel import Command
 from irisx.sandbox.events import NAMES, Event
+from irisx.sandbox.leg import Command
 
 if TYPE_CHECKING:
     from irisx.sandbox.switch import Switch
