@@ -2,17 +2,25 @@
 
 import ipaddress
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
 
 import gevent
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from gevent.pywsgi import WSGIServer
 from gevent.server import StreamServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irisx.kernel import http
+from irisx.kernel import clock, http
 from irisx.kernel.errors import ValidationError
 from irisx.settings import get_settings
 from tests.receiver import Answer, receiving
@@ -282,3 +290,60 @@ def test_a_closed_port_is_a_failed_connection(allow) -> None:
         url = receiver.url
     with pytest.raises(http.ConnectionFailed, match=r"127\.0\.0\.1"):
         http.request("GET", url)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A self-signed certificate, with its key, for `hooks.example`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "hooks.example")])
+    now = clock.now()
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("hooks.example")]), False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "certificate.pem"
+    path.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        + signed.public_bytes(Encoding.PEM)
+    )
+    return path
+
+
+@pytest.fixture
+def tls_port(certificate: Path) -> Iterator[int]:
+    """Where an HTTPS server with that certificate answers 204."""
+
+    def answer(environ, start_response):
+        start_response("204 No Content", [])
+        return []
+
+    pem = str(certificate)
+    server = WSGIServer(("127.0.0.1", 0), answer, log=None, certfile=pem, keyfile=pem)
+    server.start()
+    yield server.server_port
+    server.stop(timeout=0)
+
+
+def test_a_certificate_is_checked_for_the_name_that_was_asked_for(
+    certificate: Path, tls_port: int, monkeypatch, allow
+) -> None:
+    allow("127.0.0.1")
+    resolving(monkeypatch, ["127.0.0.1"])
+    with pytest.raises(http.ConnectionFailed, match="CERTIFICATE_VERIFY_FAILED"):
+        http.request("GET", f"https://hooks.example:{tls_port}/")
+
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    monkeypatch.setattr(http, "_tls", lambda: trusting)
+    assert http.request("GET", f"https://hooks.example:{tls_port}/").status == 204
+    with pytest.raises(http.ConnectionFailed, match="CERTIFICATE_VERIFY_FAILED"):
+        http.request("GET", f"https://other.example:{tls_port}/")
+
+
+def test_a_peer_that_never_speaks_tls_does_not_outlast_the_limit(allow) -> None:
+    allow("127.0.0.1")
+    with peer(lambda sock: gevent.sleep(30)) as url, pytest.raises(http.TimedOut):
+        http.request("GET", url.replace("http:", "https:"), timeout=0.5)
