@@ -120,6 +120,8 @@ async def _race(
         if caller is not None:
             if not caller.ready():
                 return None, "ORIGINATOR_CANCEL"
+            if any(leg.times["progress"] for leg in living):
+                caller.ring_ready()
             await caller.turn(0.02)
         elif watch is not None:
             await watch.watched(0.1)
