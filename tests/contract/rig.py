@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 import gevent
 from sqlalchemy import delete, select
 
+from irisx.api.public.internal import DatabaseSource
 from irisx.kernel.clock import now
 from irisx.kernel.db import transaction
 from irisx.kernel.events import DomainEvent
@@ -28,7 +29,7 @@ from irisx.telephony.esl import commands
 from irisx.telephony.esl.commands import Api
 from irisx.telephony.esl.connection import Connection
 from irisx.telephony.esl.errors import CommandRefused
-from irisx.telephony.provisioning import CarrierAddress, Gateway
+from irisx.telephony.provisioning import CarrierAddress, Gateway, SipUser
 from irisx.telephony.switch import Switch
 from irisx.tenancy.models import Carrier, PhoneNumber, Tenant, TenantStatus
 from tests.contract.sandbox import sandbox_switch
@@ -56,15 +57,20 @@ _SCENARIOS = {
 
 
 class DatabaseProvisioner(Provisioner):
-    """Gateways of the carriers in the database; sipp's address is a carrier's."""
+    """The API's own answers to mod_xml_curl; sipp's address is a carrier's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._source = DatabaseSource()
 
     def gateways(self) -> list[Gateway]:
-        with transaction() as session:
-            rows = session.scalars(select(Carrier).where(Carrier.enabled, ~Carrier.sandbox)).all()
-        return [Gateway(row.gateway, row.host, row.port, row.transport) for row in rows]
+        return list(self._source.gateways())
 
     def carrier_addresses(self) -> list[CarrierAddress]:
         return [CarrierAddress("127.0.0.1/32")]
+
+    def sip_user(self, username: str) -> SipUser | None:
+        return self._source.sip_user(username)
 
 
 @dataclass

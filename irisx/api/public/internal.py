@@ -31,13 +31,14 @@ class DatabaseSource:
         self._known: dict[str, list[str]] = {}
 
     def gateways(self) -> Iterable[Gateway]:
-        return [_gateway(carrier) for carrier in _real_carriers()]
+        return [gateway for carrier in _real_carriers() if (gateway := _gateway(carrier))]
 
     def carrier_addresses(self) -> Iterable[CarrierAddress]:
         hosts = sorted({carrier.host for carrier in _real_carriers()})
         lookups = [gevent.spawn(self._resolve, host) for host in hosts]
         gevent.joinall(lookups)
-        return [CarrierAddress(address) for lookup in lookups for address in lookup.value or []]
+        found = sorted({address for lookup in lookups for address in lookup.value or []})
+        return [CarrierAddress(address) for address in found]
 
     def sip_user(self, username: str) -> SipUser | None:
         account = sip_accounts.find_by_username(username)
@@ -94,14 +95,19 @@ def _real_carriers() -> list[Carrier]:
     return [carrier for carrier in carriers.list_enabled() if not carrier.sandbox]
 
 
-def _gateway(carrier: Carrier) -> Gateway:
+def _gateway(carrier: Carrier) -> Gateway | None:
+    """None for a row that FreeSWITCH would misread: the other carriers go on."""
     host = f"[{carrier.host}]" if ":" in carrier.host else carrier.host
-    return Gateway(
-        name=carrier.gateway,
-        host=host,
-        port=carrier.port,
-        transport=carrier.transport,
-        username=carrier.username,
-        password=decrypt(carrier.password_encrypted) if carrier.password_encrypted else None,
-        register=carrier.register,
-    )
+    try:
+        return Gateway(
+            name=carrier.gateway,
+            host=host,
+            port=carrier.port,
+            transport=carrier.transport,
+            username=carrier.username,
+            password=decrypt(carrier.password_encrypted) if carrier.password_encrypted else None,
+            register=carrier.register,
+        )
+    except ValueError as error:
+        log.error("a carrier is left out", carrier=carrier.public_id, reason=str(error))
+        return None

@@ -1,0 +1,96 @@
+"""People's phones: they register, are rung, and call out. On FreeSWITCH only: the sandbox has no
+registrar."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from irisx.tenancy import sip_accounts
+from irisx.tenancy.access import SYSTEM
+from irisx.tenancy.models import PhoneNumber, Tenant
+from tests.contract.rig import STAYS, Machine, Rig, machine, rig
+from tests.sipp import Sipp, needs_sipp
+from tests.switches import free_ports, needs_freeswitch
+from tests.waiting import wait_until
+
+pytestmark = [needs_freeswitch, needs_sipp]
+
+
+@pytest.fixture(scope="module")
+def freeswitch() -> Iterator[Machine]:
+    with machine("freeswitch") as started:
+        yield started
+
+
+@pytest.fixture
+def line(freeswitch: Machine, tenant: Tenant, number: PhoneNumber) -> Iterator[Rig]:
+    with rig(freeswitch, tenant, number.number) as made:
+        yield made
+
+
+@pytest.fixture
+def account(tenant: Tenant) -> sip_accounts.Issued:
+    return sip_accounts.create(SYSTEM, tenant.id, name="Ann's phone")
+
+
+def agents(line: Rig) -> str:
+    assert line.freeswitch is not None
+    return f"127.0.0.1:{line.freeswitch.sip_agent_port}"
+
+
+def test_a_registered_phone_is_rung_for_its_agent(line: Rig, account: sip_accounts.Issued) -> None:
+    port = free_ports(1)[0]
+    who = {"caller": account.row.username, "password": account.password, "port": port}
+    with Sipp("uac_register", agents(line), **who):
+        pass
+    called = line.destination("+15550002000", {"type": "agent", "id": account.row.public_id})
+    line.far_ends.append(Sipp("uas_stays", hold_ms=50, port=port))
+    line.call_in(called, hold_ms=1200)
+    row = wait_until(lambda: next(iter(line.rows()), None))
+    call = line.wait_status(row.id, "completed", timeout=20)
+    assert call.duration_ms is not None and call.duration_ms > 800
+    assert "call.bridged" in line.timeline(call.id)
+
+
+def test_an_agent_calls_out_with_the_tenants_number(
+    line: Rig, account: sip_accounts.Issued
+) -> None:
+    far_end = line.far_end(STAYS)
+    phone = Sipp(
+        "uac_auth",
+        agents(line),
+        caller=account.row.username,
+        password=account.password,
+        service=far_end,
+        hold_ms=1000,
+    )
+    row = wait_until(lambda: next(iter(line.rows()), None))
+    call = line.wait_status(row.id, "completed", timeout=20)
+    assert (call.direction.value, call.from_number, call.to_number) == (
+        "outbound",
+        line.number,
+        far_end,
+    )
+    assert phone.result.successful == 1
+
+
+def test_an_agent_may_not_call_where_the_tenant_may_not(
+    line: Rig, account: sip_accounts.Issued
+) -> None:
+    Sipp(
+        "uac_auth",
+        agents(line),
+        caller=account.row.username,
+        password=account.password,
+        service="+882991234567",
+    )
+    row = wait_until(lambda: next(iter(line.rows()), None))
+    assert line.wait_status(row.id, "failed").reason == "CALL_REJECTED"
+
+
+def test_an_unregistered_agent_ends_the_call(line: Rig, account: sip_accounts.Issued) -> None:
+    called = line.destination("+15550002000", {"type": "agent", "id": account.row.public_id})
+    caller = line.call_in(called)
+    row = wait_until(lambda: next(iter(line.rows()), None))
+    assert line.wait_status(row.id, "failed").reason == "USER_NOT_REGISTERED"
+    assert caller.responses[-1] >= 400
