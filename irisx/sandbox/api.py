@@ -36,6 +36,8 @@ def command(*names: str) -> Callable[[Command], Command]:
 async def run(switch: "Switch", line: str) -> str:
     """The reply to `command arguments`; a defect answers -ERR and is logged, never raised."""
     name, _, argument = line.strip().partition(" ")
+    facts = {"API-Command": name, "API-Command-Argument": argument}
+    switch.bus.fire("API", ((key, value) for key, value in facts.items() if value))
     function = COMMANDS.get(name.lower())
     if function is None:
         return f"-ERR {name} Command not found!\n"
@@ -86,10 +88,14 @@ async def echo(switch: "Switch", argument: str) -> str:
     return argument
 
 
+MODULES = """
+    commands dialplan_xml dptools event_socket hash local_stream loopback sndfile sofia tone_stream
+""".split()  # noqa: SIM905 (readable as words)
+
+
 @command("module_exists")
 async def module_exists(switch: "Switch", argument: str) -> str:
-    offered = ("mod_event_socket", "mod_commands", "mod_dptools", "mod_sofia", "mod_hash")
-    return str(argument in offered).lower()
+    return str(argument.removeprefix("mod_") in MODULES).lower()
 
 
 @command("global_getvar")

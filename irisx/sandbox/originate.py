@@ -111,12 +111,7 @@ async def _race(
         if elapsed >= limit:
             return None, "NO_ANSWER"
         for leg in living:
-            own = timeout_of(leg.variables, "leg_timeout", default=limit)
-            if elapsed >= own:
-                leg.hangup("NO_ANSWER")
-            progress = timeout_of(leg.variables, "progress_timeout", default=limit)
-            if elapsed >= progress and not leg.times["progress"]:
-                leg.hangup("PROGRESS_TIMEOUT")
+            _end_when_late(leg, elapsed, limit)
         if caller is not None:
             if not caller.ready():
                 return None, "ORIGINATOR_CANCEL"
@@ -127,6 +122,15 @@ async def _race(
             await watch.watched(0.1)
         else:
             await switch.clock.sleep(0.02)
+
+
+def _end_when_late(leg: Channel, elapsed: float, limit: float) -> None:
+    """Apply a leg's own leg_timeout and progress_timeout."""
+    if elapsed >= timeout_of(leg.variables, "leg_timeout", default=limit):
+        leg.hangup("NO_ANSWER")
+    progress = timeout_of(leg.variables, "progress_timeout", default=limit)
+    if elapsed >= progress and not leg.times["progress"]:
+        leg.hangup("PROGRESS_TIMEOUT")
 
 
 def make_leg(

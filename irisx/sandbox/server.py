@@ -247,16 +247,10 @@ class Connection:
         self._reply(f"+OK {event_uuid}")
 
     async def run_api(self, message: Message) -> None:
-        body = (await self._run(message.rest("api")) or "-ERR no reply\n").encode(
+        body = (await api.run(self.switch, message.rest("api")) or "-ERR no reply\n").encode(
             "utf-8", "surrogateescape"
         )
         self._send(f"Content-Type: api/response\nContent-Length: {len(body)}\n\n".encode() + body)
-
-    async def _run(self, line: str) -> str:
-        name, _, argument = line.strip().partition(" ")
-        headers = {"API-Command": name, "API-Command-Argument": argument}
-        self.switch.bus.fire("API", ((key, value) for key, value in headers.items() if value))
-        return await api.run(self.switch, line)
 
     async def run_in_background(self, message: Message) -> None:
         line = message.rest("bgapi")
@@ -264,7 +258,7 @@ class Connection:
         self._reply(f"+OK Job-UUID: {job}", f"Job-UUID: {job}\n")
 
         async def work() -> None:
-            result = await self._run(line)
+            result = await api.run(self.switch, line)
             name, _, argument = line.partition(" ")
             facts = {"Job-UUID": job, "Job-Command": name, "Job-Command-Arg": argument}
             self.switch.bus.fire(

@@ -1,14 +1,24 @@
 """What is heard and recorded: tones are followed through the mix."""
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.sandbox.client import Client
+from tests.sandbox.process import Sandbox
 from tests.sandbox.sound import level, loudness, seconds
 from tests.waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """At its real speed: the tones of the far ends last only so long."""
+    with Sandbox(tmp_path_factory.mktemp("sandbox")) as process:
+        yield process
+
 
 TONE = "tone_stream://%(60000,0,440)"
 HEARD = 2000
