@@ -23,7 +23,7 @@ import structlog
 from gevent.event import Event as Signal
 from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
@@ -82,12 +82,15 @@ class Change:
         return cls(**raw)
 
 
+_Queued = tuple[Change, Callable[[], None] | None]
+
+
 class Journal:
     """The engine's one writer of calls. `record` returns at once; `start` begins the writing."""
 
     def __init__(self, spool: Path) -> None:
         self._spool = spool
-        self._queue: list[tuple[Change, Callable[[], None] | None]] = []
+        self._queue: list[_Queued] = []
         self._spooled = 0  # how many changes at the head of the queue are in the spool file
         self._work = Signal()
         self._idle = Signal()
@@ -129,33 +132,45 @@ class Journal:
                 self._idle.set()
                 continue
             try:
-                with transaction() as session:
-                    write(session, [change for change, _ in batch])
-            except (OperationalError, PoolTimeout) as error:
+                self._write(batch)
+            except (OperationalError, InterfaceError, PoolTimeout) as error:
                 self._keep_on_disk()
                 delay = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
                 failures += 1
                 log.warning("journal.database_away", error=str(error)[:200], backlog=self.backlog)
                 gevent.sleep(delay)
                 continue
-            except DBAPIError:
-                self._write_one_by_one(batch)
             failures = 0
             self._done(batch)
 
-    def _write_one_by_one(self, batch: list[tuple[Change, Callable[[], None] | None]]) -> None:
-        """A batch that PostgreSQL refuses holds a faulty change: it alone is set aside."""
-        for change, _ in batch:
-            try:
-                with transaction() as session:
-                    write(session, [change])
-            except DBAPIError:
-                rejected = self._spool.with_suffix(".rejected")
-                with rejected.open("a") as file:
-                    file.write(change.to_json() + "\n")
-                log.exception("journal.change_refused", call_id=change.call_id, kept=str(rejected))
+    def _write(self, batch: list[_Queued]) -> None:
+        """One transaction. A batch that can't be written holds a faulty change: it alone is set
+        aside, since every call of the engine waits for this writer."""
+        changes = [change for change, _ in batch]
+        try:
+            with transaction() as session:
+                write(session, changes)
+        except (OperationalError, InterfaceError, PoolTimeout):
+            raise
+        except Exception:
+            log.exception("journal.batch_refused", changes=len(changes))
+            for change in changes:
+                self._write_alone(change)
 
-    def _done(self, batch: list[tuple[Change, Callable[[], None] | None]]) -> None:
+    def _write_alone(self, change: Change) -> None:
+        try:
+            with transaction() as session:
+                write(session, [change])
+        except (OperationalError, InterfaceError, PoolTimeout):
+            raise
+        except Exception:
+            rejected = self._spool.with_suffix(".rejected")
+            rejected.parent.mkdir(parents=True, exist_ok=True)
+            with rejected.open("a") as file:
+                file.write(change.to_json() + "\n")
+            log.exception("journal.change_refused", call_id=change.call_id, kept=str(rejected))
+
+    def _done(self, batch: list[_Queued]) -> None:
         del self._queue[: len(batch)]
         if self._spooled:
             self._spooled = max(0, self._spooled - len(batch))
@@ -242,7 +257,7 @@ def _update_statement(columns: tuple[str, ...]) -> Any:
     return (
         update(table)
         .where(table.c.id == bindparam("call"), table.c.initiated_at == bindparam("at"))
-        .where(table.c.status.not_in([status.value for status in ENDED]))
+        .where(*(table.c.status != status.value for status in ENDED))  # executemany takes no IN
         .values({name: bindparam(f"set_{name}") for name in columns})
     )
 

@@ -1,0 +1,73 @@
+"""What many calls do at one time is written in one batch, and one faulty change stops nobody."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from irisx.kernel.clock import now
+from irisx.kernel.db import transaction
+from irisx.telephony.calls.journal import Change, Journal
+from irisx.telephony.calls.models import Call
+from irisx.telephony.calls.states import CallStatus, Direction
+from irisx.tenancy.models import Tenant
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path / "spool" / "calls.jsonl")
+
+
+def inserted(tenant: Tenant) -> Change:
+    call_id, at = uuid4(), now()
+    columns = {
+        "id": call_id,
+        "initiated_at": at,
+        "tenant_id": tenant.id,
+        "direction": Direction.INBOUND,
+        "status": CallStatus.INITIATED,
+        "from_number": "+15550001111",
+        "to_number": "+15550002222",
+    }
+    return Change(call_id, at, tenant.id, insert=columns)
+
+
+def updated(change: Change, **columns: object) -> Change:
+    return Change(change.call_id, change.initiated_at, change.tenant_id, update=columns)
+
+
+def status_of(change: Change) -> CallStatus:
+    with transaction() as session:
+        return session.query(Call).filter_by(id=change.call_id).one().status
+
+
+def test_the_same_change_of_several_calls_is_one_batch(journal: Journal, tenant: Tenant) -> None:
+    calls = [inserted(tenant) for _ in range(3)]
+    for call in calls:
+        journal.record(call)
+        journal.record(updated(call, status="ringing"))
+    journal.start()
+    assert journal.flush(5)
+    assert {status_of(call) for call in calls} == {CallStatus.RINGING}
+
+
+def test_the_first_end_of_a_call_stands(journal: Journal, tenant: Tenant) -> None:
+    call = inserted(tenant)
+    journal.start()
+    for change in (call, updated(call, status="busy"), updated(call, status="completed")):
+        journal.record(change)
+        assert journal.flush(5)
+    assert status_of(call) is CallStatus.BUSY
+
+
+@pytest.mark.parametrize("faulty", [{"status": "no such status"}, {"no_such_column": 1}])
+def test_a_change_that_cannot_be_written_is_set_aside_alone(
+    journal: Journal, tenant: Tenant, tmp_path: Path, faulty: dict[str, object]
+) -> None:
+    good, bad = inserted(tenant), inserted(tenant)
+    for change in (good, bad, updated(bad, **faulty), updated(good, status="ringing")):
+        journal.record(change)
+    journal.start()
+    assert journal.flush(5)
+    assert status_of(good) is CallStatus.RINGING
+    assert str(bad.call_id) in (tmp_path / "spool" / "calls.rejected").read_text()
