@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 Template = Annotated[str, Field(min_length=1, max_length=4000)]
 ShortTemplate = Annotated[str, Field(min_length=1, max_length=200)]
@@ -81,8 +81,30 @@ class Silence(_Item):
 
 Audio = Text | UploadedPrompt | AudioUrl | Say | Silence
 
+#: What kind an item is, by the field that only that kind has.
+_KINDS = ("text", "prompt", "url", "say", "silence_ms")
+
+
+def _kind_of(item: Any) -> str | None:
+    has = item.keys() if isinstance(item, dict) else vars(item) if isinstance(item, _Item) else ()
+    return next((field for field in _KINDS if field in has), None)
+
+
+AnyAudio = Annotated[
+    Annotated[Text, Tag("text")]
+    | Annotated[UploadedPrompt, Tag("prompt")]
+    | Annotated[AudioUrl, Tag("url")]
+    | Annotated[Say, Tag("say")]
+    | Annotated[Silence, Tag("silence_ms")],
+    Discriminator(
+        _kind_of,
+        custom_error_type="audio",
+        custom_error_message="an item has one of text, prompt, url, say and silence_ms",
+    ),
+]
+
 Audios = Annotated[
-    list[Audio],
+    list[AnyAudio],
     Field(
         max_length=20,
         description="What is played, one after the other.",

@@ -1,9 +1,9 @@
 """A flow as a document: what an administrator writes, checked for its form."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializeAsAny, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializeAsAny, create_model
 
 from irisx.telephony.ivr.nodes import TYPES
 from irisx.telephony.ivr.nodes.base import DEFAULT, FAILED, NEXT, TIME_LIMIT, NodeConfig
@@ -22,7 +22,7 @@ class Node(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: NodeId
-    type: str = Field(examples=["play"])
+    type: str
     config: SerializeAsAny[NodeConfig]
     next: NodeId | None = Field(None, description="The node that comes then; none: the flow ends.")
     branches: dict[Branch, NodeId] = Field(
@@ -38,18 +38,6 @@ class Node(BaseModel):
         description="Seconds after which the node is left by the outcome `time_limit`.",
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _config_of_its_type(cls, raw: Any) -> Any:
-        if not isinstance(raw, Mapping) or isinstance(raw.get("config"), NodeConfig):
-            return raw
-        config = TYPES.get(raw.get("type", "")) if isinstance(raw.get("type"), str) else None
-        if config is None:
-            raise ValueError(
-                f"there is no node type {raw.get('type')!r}; types are {', '.join(sorted(TYPES))}"
-            )
-        return {**raw, "config": config.model_validate(raw.get("config", {}))}
-
     @property
     def exits(self) -> frozenset[str]:
         """Names of its branches, and `next` if it has one: what `run` may choose from."""
@@ -57,13 +45,43 @@ class Node(BaseModel):
 
     def target(self, outcome: str) -> str | None:
         """The node that an outcome leads to; None: nowhere, the flow ends."""
-        if outcome == NEXT and self.next is not None:
-            return self.next
-        fallback = self.config.outcomes().fallback.get(outcome, "")
-        for branch in (outcome, fallback, DEFAULT):
-            if branch in self.branches:
-                return self.branches[branch]
-        return self.next if outcome in (TIME_LIMIT, FAILED) else None
+        return next((node for node in map(self._exit, self._names(outcome)) if node), None)
+
+    def _names(self, outcome: str) -> Iterator[str]:
+        """The branches that an outcome takes, the first that is there."""
+        fallback = self.config.outcomes().fallback
+        name: str | None = outcome
+        while name is not None:
+            yield name
+            name = fallback.get(name)
+        if outcome != NEXT:
+            yield DEFAULT
+        if outcome in (TIME_LIMIT, FAILED):
+            yield NEXT
+
+    def _exit(self, branch: str) -> str | None:
+        return self.next if branch == NEXT else self.branches.get(branch)
+
+
+def _node_of_type(name: str, config: type[NodeConfig]) -> type[Node]:
+    of_type: Any = Literal[name]
+    own: Any = (config, Field(default_factory=dict, validate_default=True))
+    return create_model(
+        f"{config.__name__}Node",
+        __base__=Node,
+        __doc__=config.__doc__,
+        type=(of_type, ...),
+        config=own,
+    )
+
+
+#: The model of each node type's nodes, by the type's name.
+NODES = {name: _node_of_type(name, config) for name, config in TYPES.items()}
+
+if TYPE_CHECKING:
+    AnyNode = Node
+else:
+    AnyNode = Annotated[Union[tuple(NODES.values())], Field(discriminator="type")]  # noqa: UP007
 
 
 class Flow(BaseModel):
@@ -73,7 +91,7 @@ class Flow(BaseModel):
 
     name: str = Field(min_length=1, max_length=200, examples=["Main Menu"])
     entry_point: NodeId
-    nodes: list[Node] = Field(min_length=1, max_length=MAX_NODES)
+    nodes: list[AnyNode] = Field(min_length=1, max_length=MAX_NODES)
     variables: dict[VariableName, JsonValue] = Field(
         default_factory=dict, max_length=100, description="Variables and what they are at first."
     )

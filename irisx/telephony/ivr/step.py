@@ -129,7 +129,7 @@ class Transferred:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request to a tenant's URL; it is guarded, and `timeout_ms` bounds each try."""
+    """A request to a tenant's URL; it is guarded and signed, `timeout_ms` bounds each try."""
 
     method: str
     url: str
@@ -137,7 +137,6 @@ class HttpRequest:
     body: bytes | None
     timeout_ms: int
     retries: int
-    secret: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

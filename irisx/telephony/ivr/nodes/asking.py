@@ -1,5 +1,6 @@
 """What gather and menu share: ask, wait for digits, ask again."""
 
+import re
 from collections.abc import Callable, Iterator
 
 from pydantic import Field
@@ -10,8 +11,8 @@ from irisx.telephony.ivr.step import Digits, Gathering, Step
 
 TIMEOUT = "timeout"
 INVALID = "invalid"
-
-Seconds = float
+#: What branches of typed digits are called.
+DIGITS = re.compile(r"[0-9*#]{1,32}")
 
 
 class Asking(Prompted, NodeConfig):
@@ -20,8 +21,8 @@ class Asking(Prompted, NodeConfig):
     WAITS = True
     ASKS = True
 
-    timeout: Seconds = Field(5, ge=1, le=60, description="Seconds to wait for the first digit.")
-    digit_timeout: Seconds = Field(2, ge=0.5, le=30, description="Seconds between two digits.")
+    timeout: float = Field(5, ge=1, le=60, description="Seconds to wait for the first digit.")
+    digit_timeout: float = Field(2, ge=0.5, le=30, description="Seconds between two digits.")
     attempts: int = Field(1, ge=1, le=10, description="How often it is asked altogether.")
     no_input: Prompt | None = Field(None, description="Played when nothing came, before asking on.")
     invalid: Prompt | None = Field(
@@ -35,6 +36,17 @@ class Asking(Prompted, NodeConfig):
         for field, prompt in (("no_input.", self.no_input), ("invalid.", self.invalid)):
             if prompt is not None:
                 yield from prompt.items(field)
+
+    def _gathering(self, low: int, high: int, terminators: str) -> Gathering:
+        return Gathering(
+            min_digits=low,
+            max_digits=high,
+            timeout_ms=round(self.timeout * 1000),
+            digit_timeout_ms=round(self.digit_timeout * 1000),
+            terminators=terminators,
+            barge_in=self.barge_in,
+            typed_ahead=self.typed_ahead,
+        )
 
     def _ask(self, step: Step, how: Gathering, accept: Callable[[Digits], str | None]) -> str:
         """The outcome that `accept` makes of the digits; None from it asks again."""

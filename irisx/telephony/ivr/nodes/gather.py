@@ -1,17 +1,14 @@
 """`gather`: collect digits."""
 
-import re
 from collections.abc import Iterable, Iterator
 
 from pydantic import Field, model_validator
 
 from irisx.telephony.ivr import patterns
-from irisx.telephony.ivr.nodes.asking import INVALID, TIMEOUT, Asking
+from irisx.telephony.ivr.nodes.asking import DIGITS, INVALID, TIMEOUT, Asking
 from irisx.telephony.ivr.nodes.base import NEXT, Catalog, Fault, Outcomes, Result
 from irisx.telephony.ivr.scope import VariableName
-from irisx.telephony.ivr.step import Digits, Gathering, Step
-
-DIGITS = re.compile(r"[0-9*#]{1,32}")
+from irisx.telephony.ivr.step import Digits, Step
 
 
 class Gather(Asking):
@@ -78,21 +75,9 @@ class Gather(Asking):
             return None
 
         step.scope.set(self.variable, "")
-        return self._ask(step, self._how(), accept)
+        return self._ask(step, self._gathering(*self.bounds, self.terminators), accept)
 
     def _is_complete(self, digits: str) -> bool:
         if len(digits) < self.bounds[0]:
             return False
         return self.pattern is None or patterns.matches(self.pattern, digits)
-
-    def _how(self) -> Gathering:
-        low, high = self.bounds
-        return Gathering(
-            min_digits=low,
-            max_digits=high,
-            timeout_ms=round(self.timeout * 1000),
-            digit_timeout_ms=round(self.digit_timeout * 1000),
-            terminators=self.terminators,
-            barge_in=self.barge_in,
-            typed_ahead=self.typed_ahead,
-        )

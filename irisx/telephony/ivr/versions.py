@@ -1,0 +1,43 @@
+"""The flows that calls run: immutable versions, kept in memory once read."""
+
+from functools import lru_cache
+
+from sqlalchemy import select
+
+from irisx.kernel.db import transaction
+from irisx.kernel.errors import NotFound
+from irisx.kernel.ids import row_key
+from irisx.telephony.ivr.flow import Flow
+from irisx.telephony.ivr.models import IvrFlow, IvrFlowVersion
+from irisx.telephony.ivr.walk import Version
+
+
+@lru_cache(maxsize=500)
+def flow_of(version_id: int) -> Flow:
+    """The flow of a version, by its row key. Raises NotFound."""
+    with transaction() as session:
+        row = session.get(IvrFlowVersion, version_id)
+    if row is None:
+        raise NotFound(f"There is no version {version_id} of a flow.")
+    return Flow.model_validate(row.document)
+
+
+def published(tenant_id: int, flow_id: str) -> Version | None:
+    """What a new call gets in the tenant's flow `flow_3`; None if that has nothing published."""
+    try:
+        key = row_key(IvrFlow.PREFIX, flow_id)
+    except NotFound:
+        return None
+    query = (
+        select(IvrFlowVersion.id)
+        .join(IvrFlow, IvrFlow.id == IvrFlowVersion.flow_id)
+        .where(
+            IvrFlow.id == key,
+            IvrFlow.tenant_id == tenant_id,
+            IvrFlow.deleted_at.is_(None),
+            IvrFlowVersion.number == IvrFlow.published,
+        )
+    )
+    with transaction() as session:
+        version_id = session.scalar(query)
+    return None if version_id is None else Version(version_id, flow_of(version_id))
