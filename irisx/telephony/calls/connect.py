@@ -47,7 +47,8 @@ def connect(switch: Switch, call: LiveCall, destination: str, tried: Tried = fro
     """Ring `destination` (the text of destinations.from_text) and bridge the customer with it.
 
     `tried`: carriers that have failed for this destination. Where nothing is left to try the call
-    ends with the cause that says so.
+    ends with the cause that says so, unless it is in a flow, which decides. How it is rung says
+    `call.ringing`.
     """
     partner = uuid4()
     try:
@@ -55,29 +56,36 @@ def connect(switch: Switch, call: LiveCall, destination: str, tried: Tried = fro
     except (IrisxError, UnsafeValue) as error:
         log.warning("call.destination_refused", sid=call.sid, reason=str(error))
         call.note(f"refused:{partner}", now(), "destination.refused", {"reason": str(error)})
-        hang_up(switch, call, "CALL_REJECTED")
+        _give_up(switch, call, "CALL_REJECTED")
         return
     except (OperationalError, PoolTimeout) as error:
         log.error("call.destination_unknown", sid=call.sid, reason=str(error)[:200])
-        hang_up(switch, call, "NORMAL_TEMPORARY_FAILURE")
+        _give_up(switch, call, "NORMAL_TEMPORARY_FAILURE")
         return
     if way is None:
-        hang_up(switch, call, _NO_ROUTE)
+        _give_up(switch, call, _NO_ROUTE)
         return
+    call.ringing_leg = str(partner)
     steps = {
         "irisx_destination": destination,
         "irisx_tried": "-".join(str(carrier) for carrier in sorted(tried | way.carriers)),
         "originate_disposition": "",
         "continue_on_fail": "true",
-        "hangup_after_bridge": "true",
+        "hangup_after_bridge": "true" if call.flow is None else "false",
+        "ringback": call.ringing.music or "",
     }
     switch.run(*(commands.uuid_setvar(call.uuid, name, steps[name]) for name in steps))
     variables = leg_variables(call, "partner") | {
         "origination_uuid": str(partner),
-        "origination_caller_id_number": call.from_number,
-        "origination_caller_id_name": call.from_number,
-        "originate_timeout": str(RING_SECONDS),
+        "origination_caller_id_number": call.ringing.caller_id or call.from_number,
+        "origination_caller_id_name": call.ringing.caller_id or call.from_number,
+        "originate_timeout": str(call.ringing.seconds),
     }
+    if call.ringing.whisper is not None:
+        variables |= {
+            "group_confirm_key": "exec",
+            "group_confirm_file": f"playback {call.ringing.whisper}",
+        }
     switch.execute(call.uuid, ("bridge", commands.dial_string([way.endpoint], variables)))
 
 
@@ -85,6 +93,8 @@ def attempt_ended(switch: Switch, call: LiveCall, event: Event) -> None:
     """The `bridge` that `connect` queued is over: done, or another route, or the end."""
     cause = event.variable("originate_disposition") or ""
     destination = event.variable("irisx_destination")
+    if cause == "SUCCESS" and call.flow is not None:
+        call.flow.bridge_ended(cause)
     if cause == "SUCCESS" or destination is None:
         return
     data = {"cause": cause, "destination": destination}
@@ -92,7 +102,15 @@ def attempt_ended(switch: Switch, call: LiveCall, event: Event) -> None:
     if cause in FAILOVER_CAUSES and destination.startswith("+"):
         connect(switch, call, destination, _tried(event))
     else:
-        hang_up(switch, call, cause or _NO_ROUTE)
+        _give_up(switch, call, cause or _NO_ROUTE)
+
+
+def _give_up(switch: Switch, call: LiveCall, cause: str) -> None:
+    """Nobody was reached."""
+    if call.flow is not None:
+        call.flow.bridge_ended(cause)
+    else:
+        hang_up(switch, call, cause)
 
 
 def resume(switch: Switch, call: LiveCall, dump: Event) -> None:

@@ -126,6 +126,8 @@ def _executed(switch: Switch, call: LiveCall, event: Event) -> None:
 def _digit(switch: Switch, call: LiveCall, event: Event) -> None:
     data = {"digit": event.get("DTMF-Digit", ""), "duration": event.get("DTMF-Duration", "")}
     call.note(event_key(event), event.timestamp, "dtmf.received", data)
+    if call.flow is not None:
+        call.flow.digit(event)
 
 
 def _recording_started(switch: Switch, call: LiveCall, event: Event) -> None:
@@ -172,6 +174,8 @@ def _hung_up(switch: Switch, call: LiveCall, event: Event) -> None:
 def finish(switch: Switch, call: LiveCall, end: Ended) -> None:
     """The customer's leg is gone and the call over."""
     call.finish(end)
+    if call.flow is not None:
+        call.flow.end()
     for channel, owner in list(switch.legs.items()):
         if owner is call:
             switch.drop(channel)

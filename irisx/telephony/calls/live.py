@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
@@ -39,6 +39,25 @@ def domain_event(status: CallStatus) -> str:
     return _DOMAIN_EVENTS.get(status, "call.failed")
 
 
+class InFlow(Protocol):
+    """What a call's events tell the IVR flow that the call is in (`ivr/runner.py`)."""
+
+    def digit(self, event: Event) -> None: ...
+    def bridge_ended(self, cause: str) -> None: ...
+    def end(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ringing:
+    """How `connect` rings somebody: how long (s), the number shown, what the callee hears first,
+    what the customer hears meanwhile."""
+
+    seconds: int = 60
+    caller_id: str | None = None
+    whisper: str | None = None
+    music: str | None = None
+
+
 @dataclass(slots=True)
 class LiveCall:
     """One customer leg and what it is doing.
@@ -48,7 +67,8 @@ class LiveCall:
     outbound attempt is under way, whose failure another carrier may mend, and which tells how
     it ended in `attempt_end`. `next_destination`: what to connect with when it is parked.
     `canceled`: our side asked for the end. `carrier_legs`: other legs that take a carrier's place.
-    `parked`: legs that are connected with nobody.
+    `parked`: legs that are connected with nobody. `flow`: the IVR flow that the call is in, which
+    decides what comes after a `bridge`; `ringing_leg`: the channel that `connect` made last.
     """
 
     id: UUID
@@ -80,6 +100,9 @@ class LiveCall:
     recordings: int = 0
     carrier_legs: set[str] = field(default_factory=set)
     parked: set[str] = field(default_factory=set)
+    flow: InFlow | None = None
+    ringing: Ringing = field(default_factory=Ringing)
+    ringing_leg: str | None = None
 
     @classmethod
     def of_row(cls, row: Call, journal: Journal) -> "LiveCall":
@@ -190,10 +213,15 @@ class LiveCall:
 
     def recording_started(self, path: str, at: datetime, key: str) -> None:
         """The switch writes a recording; `path` is relative to the recordings directory."""
-        self.recording_path = path
+        if not is_of_flow(path):
+            self.recording_path = path
         columns = {"tenant_id": self.tenant_id, "call_id": self.id, "path": path}
         timeline = [(key, at, "recording.started", {"path": path})]
         self.journal.record(self._change(recording=columns, timeline=timeline))
+
+    def tell(self, type: str, data: dict[str, Any]) -> None:
+        """A domain event of the call's tenant; `data["key"]` makes telling it twice harmless."""
+        self.journal.record(self._change(events=[(type, now(), data)]))
 
     def when_written(self, then: Callable[[], None]) -> None:
         """Call `then` once all that happened to the call so far is in the database."""
@@ -227,6 +255,11 @@ class LiveCall:
 
     def _change(self, **parts: Any) -> Change:
         return Change(self.id, self.initiated_at, self.tenant_id, **parts)
+
+
+def is_of_flow(path: str) -> bool:
+    """Whether a recording is one that a flow makes of the caller alone (`ivr/visits.py`)."""
+    return "-flow" in path.rpartition("/")[2]
 
 
 def event_key(event: Event) -> str:

@@ -65,6 +65,7 @@ APPLICATIONS = frozenset(
         "endless_playback",
         "play_and_get_digits",
         "send_dtmf",
+        "queue_dtmf",
         "flush_dtmf",
         "start_dtmf",
         "stop_dtmf",
@@ -201,6 +202,21 @@ def gather(
     )
 
 
+def record(file: str, *, limit_s: int, threshold: int, silence_s: int) -> str:
+    """The argument of `record`: ends after `limit_s`, or `silence_s` of energy below `threshold`.
+
+    A `threshold` of 0 hears no silence.
+    """
+    return " ".join(
+        (
+            path(file, "file"),
+            whole(limit_s, "limit_s", 1),
+            whole(threshold, "threshold"),
+            whole(silence_s, "silence_s", 1),
+        )
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One protocol message. `encode` gives its bytes; a body's length is added there."""
@@ -287,6 +303,8 @@ def execute(
             source(argument, "argument")
         case "set" | "unset":
             variable_name(argument.partition("=")[0])
+        case "queue_dtmf":
+            dtmf(argument)
         case "eavesdrop" | "three_way":
             channel_id(argument, "argument")
     headers = [
