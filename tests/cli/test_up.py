@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import psutil
 import pytest
@@ -22,7 +23,7 @@ _END_SECONDS = 5
 
 
 class Up:
-    """A running `irisx up`, its output in a file."""
+    """A running `irisx up`, its output in a file. What a failed test leaves is killed."""
 
     def __init__(self, home: Path, port: int) -> None:
         self.home, self.port = home, port
@@ -35,11 +36,19 @@ class Up:
                 stderr=subprocess.STDOUT,
             )
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.is_running():
+            self.process.kill()  # its parts die with it
+            self.process.wait()
+
     @property
     def output(self) -> str:
         return self._output.read_text()
 
-    def wait_ready(self) -> "Up":
+    def wait_ready(self) -> Self:
         def ready() -> bool:
             assert self.process.poll() is None, self.output
             return "IRISX is ready" in self.output
@@ -79,9 +88,9 @@ def run(home: Path, port: int, *args: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """One installation for the tests of a running one."""
-    group = Up(tmp_path_factory.mktemp("up") / "home", free_port()).wait_ready()
-    yield group
-    group.end(signal.SIGINT)
+    with Up(tmp_path_factory.mktemp("up") / "home", free_port()) as group:
+        yield group.wait_ready()
+        group.end(signal.SIGINT)
 
 
 def _credentials(up: Up) -> dict[str, str]:
@@ -190,20 +199,22 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
 @pytest.mark.xdist_group("up")
 def test_data_survive_and_nothing_is_left_however_it_ends(tmp_path: Path) -> None:
     home, port = tmp_path / "home", free_port()
-    first = Up(home, port).wait_ready()
-    credentials, sid = _credentials(first), _place_call(first, "+15555550102")
-    _await_status(first, sid, "busy")
-    first.end(signal.SIGTERM)
+    with Up(home, port) as first:
+        first.wait_ready()
+        credentials, sid = _credentials(first), _place_call(first, "+15555550102")
+        _await_status(first, sid, "busy")
+        first.end(signal.SIGTERM)
 
-    second = Up(home, port).wait_ready()
-    assert _credentials(second) == credentials
-    assert _call(second, sid)["status"] == "busy"
-    second.end(signal.SIGKILL)
+    with Up(home, port) as second:
+        second.wait_ready()
+        assert _credentials(second) == credentials
+        assert _call(second, sid)["status"] == "busy"
+        second.end(signal.SIGKILL)
 
 
 @pytest.mark.timeout(60)
 @pytest.mark.xdist_group("up")
 def test_ctrl_c_during_the_start_leaves_nothing(tmp_path: Path) -> None:
-    up = Up(tmp_path / "home", free_port())
-    wait_until(lambda: up.process.children(), timeout=20)
-    up.end(signal.SIGINT)
+    with Up(tmp_path / "home", free_port()) as up:
+        wait_until(lambda: up.process.children(), timeout=20)
+        up.end(signal.SIGINT)
