@@ -152,8 +152,8 @@ class Journal:
                 write(session, changes)
         except (OperationalError, InterfaceError, PoolTimeout):
             raise
-        except Exception:
-            log.exception("journal.batch_refused", changes=len(changes))
+        except Exception as error:
+            log.warning("journal.batch_refused", changes=len(changes), error=str(error)[:200])
             for change in changes:
                 self._write_alone(change)
 
