@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from irisx.cli.installation import write_private
-from irisx.kernel.errors import IrisxError
+from irisx.kernel.errors import Forbidden, Unauthorized
 from irisx.settings import get_settings
 from irisx.tenancy import api_keys, carriers, numbers, tenants
 from irisx.tenancy.access import ALL, SYSTEM
@@ -13,6 +13,8 @@ from irisx.tenancy.models import PhoneNumber, Tenant
 
 #: The number that the API reference's examples call from.
 NUMBER = "+15555551234"
+#: The sandbox's far end that answers and talks; calls to the first number reach it.
+_ANSWERS = "+15555550100"
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,10 @@ def _first_tenant() -> Tenant:
 
 
 def _first_number(tenant: Tenant) -> PhoneNumber:
-    number = numbers.add(SYSTEM, tenant_id=tenant.id, number=NUMBER, name="First number")
+    reaches = None if get_settings().esl_url else {"type": "number", "to": _ANSWERS}
+    number = numbers.add(
+        SYSTEM, tenant_id=tenant.id, number=NUMBER, name="First number", destination=reaches
+    )
     tenants.change(SYSTEM, tenant.id, settings={"default_caller_id": number.number})
     return number
 
@@ -72,7 +77,9 @@ def _valid_key(path: Path, tenant: Tenant) -> str | None:
     try:
         key = str(json.loads(path.read_text())["api_key"])
         caller = api_keys.authenticate(key, request_id="first-start", ip=None)
-    except (FileNotFoundError, ValueError, KeyError, IrisxError):
+    except Forbidden:
+        return key  # known, and whoever disabled it or its tenant meant it
+    except (FileNotFoundError, ValueError, KeyError, TypeError, Unauthorized):
         return None
     return key if caller.tenant_id == tenant.id else None
 
