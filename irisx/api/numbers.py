@@ -12,7 +12,6 @@ TenantId = Annotated[int, PublicId("ten")]
 E164 = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$")]
 
 _NOT_YET = {
-    "flow": "IVR flows can't be reached by calls in this version",
     "queue": "queues can't be reached by calls in this version",
     "assistant": "voice assistants can't be reached by calls in this version",
 }

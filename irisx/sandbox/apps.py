@@ -142,6 +142,17 @@ async def send_dtmf(channel: "Channel", argument: str) -> None:
     channel.far.receive_digits(argument.partition("@")[0])
 
 
+@application("queue_dtmf")
+async def queue_dtmf(channel: "Channel", argument: str) -> None:
+    """As if the far end had pressed them: for what collects digits next."""
+    channel.digits.extend(argument.partition("@")[0])
+
+
+@application("flush_dtmf")
+async def flush_dtmf(channel: "Channel", argument: str) -> None:
+    channel.digits.clear()
+
+
 @application("echo", media=True)
 async def echo(channel: "Channel", argument: str) -> None:
     channel.hears = channel

@@ -34,7 +34,7 @@ from irisx.telephony.switch import Switch
 from irisx.tenancy.models import Carrier, PhoneNumber, Tenant, TenantStatus
 from tests.contract.sandbox import sandbox_switch
 from tests.provisioner import Provisioner
-from tests.sipp import Sipp
+from tests.sipp import Sipp, presses
 from tests.switches import FreeSwitch
 from tests.waiting import wait_until
 
@@ -177,13 +177,18 @@ class Line:
         wake_dialer()
         return call.id
 
-    def call_in(self, to: str, *, caller: str = "+15550009999", hold_ms: int = 1000) -> "Caller":
-        """Somebody calls a number of the platform."""
+    def call_in(
+        self, to: str, *, caller: str = "+15550009999", hold_ms: int = 1000, digits: str = ""
+    ) -> "Caller":
+        """Somebody calls a number of the platform, and presses `digits` from 0.5 s on."""
         if self.freeswitch is None:
-            self.observer.api(_sandbox_call(caller, to, hold_ms))
+            self.observer.api(_sandbox_call(caller, to, hold_ms, digits))
             return Caller(None)
         target = f"127.0.0.1:{self.freeswitch.sip_port}"
-        return Caller(Sipp("uac", target, service=to, caller=caller, hold_ms=hold_ms))
+        scenario = presses(digits) if digits else "uac"
+        phone = Sipp(scenario, target, service=to, caller=caller, hold_ms=hold_ms)
+        self.far_ends.append(phone)
+        return Caller(phone)
 
     def row(self, call_id: UUID) -> Call:
         with transaction() as session:
@@ -294,8 +299,10 @@ def running_engine(machine: Machine) -> Iterator[Engine]:
         greenlet.join(timeout=5)
 
 
-def _sandbox_call(caller: str, to: str, hold_ms: int) -> Api:
-    return Api(f"sandbox_call {caller} {to} hangup_after={hold_ms / 1000}")
+def _sandbox_call(caller: str, to: str, hold_ms: int, digits: str) -> Api:
+    seconds = (hold_ms + 500 * len(digits)) / 1000
+    pressed = f" digits={digits} digits_at=0.5" if digits else ""
+    return Api(f"sandbox_call {caller} {to} hangup_after={seconds}{pressed}")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from irisx.kernel.db import transaction
 from irisx.kernel.errors import Forbidden, invalid
 from irisx.kernel.ids import row_key
 from irisx.telephony.calls.barring import check_destination
+from irisx.telephony.ivr.models import IvrFlow
 from irisx.tenancy.models import Carrier, DestinationType, SipAccount, Tenant
 from irisx.tenancy.settings import TenantSettings
 
@@ -81,16 +82,24 @@ class AgentDestination(_Destination):
     id: str = Field(pattern=r"^sip_[0-9]{1,18}$", examples=["sip_3"])
 
 
+class FlowDestination(_Destination):
+    """An IVR flow of the tenant, as it is published when the call reaches it."""
+
+    type: Literal["flow"]
+    id: str = Field(pattern=r"^flow_[0-9]{1,18}$", examples=["flow_3"])
+
+
 Destination = Annotated[
-    NumberDestination | SipDestination | AgentDestination, Field(discriminator="type")
+    NumberDestination | SipDestination | AgentDestination | FlowDestination,
+    Field(discriminator="type"),
 ]
 _DESTINATION: TypeAdapter[Destination] = TypeAdapter(Destination)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the engine dials. `address`: an E.164 number, `user@host[:port][;transport=…]`, or the
-    user name with which an agent's phone registers."""
+    """What the engine dials. `address`: an E.164 number, `user@host[:port][;transport=…]`, the
+    user name with which an agent's phone registers, or the id of a flow, which is not dialled."""
 
     type: DestinationType
     address: str
@@ -105,7 +114,9 @@ def parse(raw: Mapping[str, Any], field: str = "destination") -> Destination:
 
 
 def from_text(text: str, field: str) -> Destination:
-    """A destination in one word: `+15555559999`, `sip:user@host` or `sip_3`."""
+    """A destination in one word: `+15555559999`, `sip:user@host`, `sip_3` or `flow_3`."""
+    if text.startswith("flow_"):
+        return parse({"type": "flow", "id": text}, field)
     if text.startswith("sip_"):
         return parse({"type": "agent", "id": text}, field)
     if "@" in text:
@@ -140,6 +151,20 @@ def resolve(destination: Destination, tenant_id: int, field: str = "destination"
             if account is None:
                 raise invalid(field, f"there is no agent {account_id}")
             return Target(DestinationType.AGENT, account.username)
+        case FlowDestination(id=flow_id):
+            _check_flow(tenant_id, flow_id, field)
+            return Target(DestinationType.FLOW, flow_id)
+
+
+def _check_flow(tenant_id: int, flow_id: str, field: str) -> None:
+    with transaction() as session:
+        mine = select(IvrFlow.published).where(
+            IvrFlow.tenant_id == tenant_id,
+            IvrFlow.id == row_key("flow", flow_id),
+            IvrFlow.deleted_at.is_(None),
+        )
+        if session.scalar(mine) is None:
+            raise invalid(field, f"there is no published flow {flow_id}")
 
 
 def _check_sip_host(uri: str, field: str) -> None:

@@ -13,6 +13,7 @@ from irisx.kernel.jobs import wake
 from irisx.settings import get_settings
 from irisx.telephony.calls import capacity, connect, inbound
 from irisx.telephony.calls.ended import Ended
+from irisx.telephony.calls.forward import forward
 from irisx.telephony.calls.live import LiveCall, channel_time, end_of, event_key
 from irisx.telephony.calls.states import Direction
 from irisx.telephony.esl import commands
@@ -93,7 +94,7 @@ def _parked(switch: Switch, call: LiveCall, event: Event) -> None:
     destination = call.next_destination
     call.next_destination = None
     if destination is not None:
-        connect.connect(switch, call, destination)
+        forward(switch, call, destination, event)
 
 
 def _bridged(switch: Switch, call: LiveCall, event: Event) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from irisx.kernel.db import transaction
 from irisx.telephony.calls import connect
+from irisx.telephony.calls.forward import forward
 from irisx.telephony.calls.live import LiveCall, channel_time, unseen_end
 from irisx.telephony.calls.models import Call
 from irisx.telephony.calls.states import ENDED, CallStatus, Direction
@@ -75,7 +76,7 @@ def take(switch: Switch, event: Event) -> None:
     elif owner.destination is None:
         connect.hang_up(switch, call, NO_DESTINATION)
     elif in_time:
-        connect.connect(switch, call, owner.destination)
+        forward(switch, call, owner.destination, event)
     else:
         call.next_destination = owner.destination
         switch.run(commands.uuid_transfer_to_park(channel))

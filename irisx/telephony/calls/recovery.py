@@ -18,6 +18,7 @@ from irisx.kernel.clock import from_epoch_us, now
 from irisx.kernel.db import transaction
 from irisx.telephony.calls import connect, handling, inbound, outbound
 from irisx.telephony.calls.ended import REALM, Ended, parse_ended
+from irisx.telephony.calls.forward import forward
 from irisx.telephony.calls.journal import unfinished_calls
 from irisx.telephony.calls.live import LiveCall, channel_time, unseen_end
 from irisx.telephony.calls.models import Call
@@ -25,6 +26,7 @@ from irisx.telephony.calls.states import ENDED, CallStatus, Direction
 from irisx.telephony.esl import commands
 from irisx.telephony.esl.errors import CommandRefused
 from irisx.telephony.esl.wire import Event
+from irisx.telephony.ivr import position, runner
 from irisx.telephony.missed import REALM as MISSED_REALM
 from irisx.telephony.missed import Ingress, MissedCall, parse_missed
 from irisx.telephony.switch import Switch
@@ -187,7 +189,13 @@ def _catch_up(switch: Switch, call: LiveCall, dump: Event) -> None:
     call.partner = dump.variable("bridge_uuid") if _is_bridged(dump) else None
     if call.partner is not None:
         switch.legs[call.partner] = call
-    elif call.consult is None and dump.variable("current_application") in (None, "park"):
+    if dump.variable(position.VARIABLE):
+        runner.resume(switch, call)
+    elif (
+        call.partner is None
+        and call.consult is None
+        and dump.variable("current_application") in (None, "park")
+    ):
         _resume(switch, call, dump)
 
 
@@ -203,7 +211,7 @@ def _resume(switch: Switch, call: LiveCall, dump: Event) -> None:
         inbound.take(switch, dump)
     elif call.next_destination is not None and call.answered_at is not None:
         destination, call.next_destination = call.next_destination, None
-        connect.connect(switch, call, destination)
+        forward(switch, call, destination, dump)
 
 
 def _restore_leg(switch: Switch, channel: str) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, Integer, UniqueConstraint,
 from sqlalchemy.orm import Mapped, mapped_column
 
 from irisx.kernel.db import Base, Row, text_enum
+from irisx.telephony.ivr import prompt_models, visit_models  # noqa: F401 - this room's other rows
 from irisx.tenancy.models import Noun
 
 

@@ -16,11 +16,12 @@ from sqlalchemy import select
 
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import Conflict, IrisxError, invalid
-from irisx.kernel.ids import row_key
+from irisx.kernel.ids import public_id, row_key
 from irisx.media.client import SynthesisResult, synthesize
 from irisx.settings import get_settings
 from irisx.telephony.calls import prompts as urls
 from irisx.telephony.ivr.audio import Audio, AudioUrl, Say, Silence, Text, UploadedPrompt
+from irisx.telephony.ivr.models import IvrFlow, IvrFlowVersion
 from irisx.telephony.ivr.prompt_models import Prompt
 from irisx.telephony.ivr.say import words
 from irisx.tenancy import audit, rows
@@ -126,7 +127,22 @@ def delete(by: Actor, tenant_id: int, prompt_id: int) -> None:
 
 def used_by(tenant_id: int) -> dict[str, list[str]]:
     """Public ids of the flows whose published version plays a prompt, by the prompt's id."""
-    return {}
+    published = (
+        select(IvrFlow.id, IvrFlowVersion.uses)
+        .join(IvrFlowVersion, IvrFlowVersion.flow_id == IvrFlow.id)
+        .where(
+            IvrFlow.tenant_id == tenant_id,
+            IvrFlow.deleted_at.is_(None),
+            IvrFlowVersion.number == IvrFlow.published,
+        )
+        .order_by(IvrFlow.id)
+    )
+    users: dict[str, list[str]] = {}
+    with transaction() as session:
+        for flow_id, uses in session.execute(published):
+            for used in uses:
+                users.setdefault(used, []).append(public_id(IvrFlow.PREFIX, flow_id))
+    return users
 
 
 def uploaded_path(tenant_id: int, prompt_id: int, rate: int) -> Path:

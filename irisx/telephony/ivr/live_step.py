@@ -1,0 +1,580 @@
+"""What a node can do on a live call (`step.Step`), and what a walk through flows needs of it.
+
+Prompts and whatever else needs no decision are queued on the channel under event-lock, all that
+has gathered in one write, and never waited for; only a verb whose answer decides something waits.
+What is queued the switch carries out with or without an engine. In front of each such write goes
+the position, so that the channel itself says how far it has been told to go.
+"""
+
+import json
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import gevent
+import structlog
+from gevent.event import AsyncResult
+from pydantic import TypeAdapter
+from sqlalchemy.exc import SQLAlchemyError
+from standardwebhooks import Webhook
+
+from irisx.kernel import http
+from irisx.kernel.clock import isoformat, now
+from irisx.settings import get_settings
+from irisx.telephony.calls import connect
+from irisx.telephony.calls.live import LiveCall, Ringing
+from irisx.telephony.esl import commands
+from irisx.telephony.esl.connection import Execution
+from irisx.telephony.esl.errors import ChannelGone, EslError
+from irisx.telephony.esl.wire import Event
+from irisx.telephony.ivr import prompts, signing, template, versions, visits
+from irisx.telephony.ivr.audio import Audio
+from irisx.telephony.ivr.flow import Flow, Node
+from irisx.telephony.ivr.position import DONE, VARIABLE, Kept
+from irisx.telephony.ivr.scope import Scope
+from irisx.telephony.ivr.step import (
+    CallEnded,
+    Digits,
+    Gathering,
+    HandOver,
+    HttpAnswer,
+    HttpRequest,
+    Recorded,
+    RecordingRequest,
+    TimeLimit,
+    TransferOutcome,
+    Transferred,
+    TransferRequest,
+)
+from irisx.telephony.ivr.walk import Position, Version
+from irisx.telephony.switch import Switch
+from irisx.tenancy import numbers
+
+log = structlog.get_logger()
+
+Answer = TypeVar("Answer")
+
+#: Milliseconds of nothing: what play_and_get_digits plays where it wants a prompt and has none.
+_NOTHING = "silence_stream://0"
+_BEEP = "tone_stream://%(400,0,1000)"
+_DIGITS = "irisx_flow_digits"
+_ANY_DIGITS = "[0-9A-D*#]+"
+#: Energy of a frame, as `record` counts it; a quiet voice has some 1000.
+_SILENT_BELOW = 200
+_MAX_ANSWER_BYTES = 64 * 1024
+_OUTCOMES = {
+    "SUCCESS": TransferOutcome.COMPLETED,
+    "USER_BUSY": TransferOutcome.BUSY,
+    "NO_ANSWER": TransferOutcome.NO_ANSWER,
+    "NO_USER_RESPONSE": TransferOutcome.NO_ANSWER,
+    "ALLOTTED_TIMEOUT": TransferOutcome.NO_ANSWER,
+    "PROGRESS_TIMEOUT": TransferOutcome.NO_ANSWER,
+}
+_App = tuple[str, str]
+
+
+class LiveStep:
+    """One call. `left_by` is called with each node that is done.
+
+    `first`: what to execute before anything else. `back`: after an engine was lost, the channel as
+    it was when all that had been queued was done; None in a flow that begins.
+    """
+
+    def __init__(
+        self,
+        switch: Switch,
+        call: LiveCall,
+        scope: Scope,
+        kept: Kept,
+        *,
+        first: Sequence[_App] = (),
+        back: Event | None = None,
+    ) -> None:
+        self._switch = switch
+        self._call = call
+        self._scope = scope
+        self._kept = kept
+        self._first = list(first)
+        self._back = back
+        self._replayed = deque(kept.answers if back else ())
+        self._skip = kept.queued if back else 0
+        self._pending: list[tuple[list[str], bool]] = []
+        self._interrupted_by: str | None = None
+        self._tail: Execution | None = None
+        self._deadline: datetime | None = None
+        self._events = 0
+        self._node: Node | None = None
+        self._heard: list[tuple[int, str]] = []
+        self._heard_until = 0
+        self._bridge: AsyncResult[str] = AsyncResult()
+
+    # -- what the switch tells ------------------------------------------------------------------
+
+    def digit(self, event: Event) -> None:
+        """The caller pressed a key; one that no gather took is kept for the next."""
+        if event.sequence > self._heard_until:
+            self._heard.append((event.sequence, event.get("DTMF-Digit", "")))
+
+    def bridge_ended(self, cause: str) -> None:
+        """Ringing somebody, or the conversation, is over."""
+        self._bridge.set(cause)
+
+    # -- the walk -------------------------------------------------------------------------------
+
+    @property
+    def scope(self) -> Scope:
+        return self._scope
+
+    def version(self, version_id: int) -> Flow:
+        return versions.flow_of(version_id)
+
+    def published(self, flow_id: str) -> Version | None:
+        return versions.published(self._call.tenant_id, flow_id)
+
+    def entered(self, position: Position, node: Node) -> None:
+        self._node = node
+        self._events = 0
+        depth = len(position.callers)
+        if self._back is not None:  # the node that ran when the engine was lost
+            self._scope.variables = dict(self._kept.variables)
+        else:
+            kept = self._kept
+            kept.position = position
+            kept.variables = dict(self._scope.variables)
+            kept.entries = [*kept.entries[:depth], (position.steps, _microseconds(now()))]
+            kept.answers, kept.queued, kept.target, kept.waiting = [], 0, 0, False
+        self._deadline = None
+        if node.time_limit is not None:
+            self._deadline = self._entered_at(depth) + timedelta(seconds=node.time_limit)
+
+    def left(self, position: Position, node: Node, outcome: str) -> None:
+        self._back = None
+        self._skip = 0
+        self._replayed.clear()
+        depth = len(position.callers)
+        visits.record(
+            self._call,
+            position,
+            node,
+            step=self._kept.entries[depth][0],
+            entered_at=self._entered_at(depth),
+            outcome=outcome,
+        )
+
+    def dropped(self) -> None:
+        """The call ended in the present node."""
+        if self._node is not None:
+            self.left(self._kept.position, self._node, visits.HUNG_UP)
+
+    def _entered_at(self, depth: int) -> datetime:
+        return datetime.fromtimestamp(self._kept.entries[depth][1] / 1_000_000, UTC)
+
+    def hang_up(self, cause: str) -> None:
+        self._queue([("hangup", commands.hangup_cause(cause))])
+
+    # -- verbs that don't wait ------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        text = self._answered(str) or self._answer(isoformat(now()))
+        return datetime.fromisoformat(text)
+
+    def render(self, text: str) -> str:
+        try:
+            return template.render(text, self._scope.values)
+        except template.RenderFailed as error:
+            self.explain(str(error))
+            return ""
+
+    def play(self, audio: Sequence[Audio], *, barge_in: bool = True) -> None:
+        if self._replayed:
+            return
+        if self._skip:
+            self._skip -= 1
+            return
+        files = self._files(audio)
+        self._kept.queued += 1
+        if files:
+            self._pending.append((files, barge_in))
+
+    def raise_event(self, type: str, data: Mapping[str, Any]) -> None:
+        self._events += 1
+        key = f"{self._kept.position.steps}.{self._events}"
+        self._call.tell(type, {**data, "key": key, "call_sid": self._call.sid})
+
+    def explain(self, reason: str) -> None:
+        node = self._node.id if self._node else None
+        log.debug("ivr.decided", sid=self._call.sid, node=node, reason=reason)
+
+    # -- verbs that wait ------------------------------------------------------------------------
+
+    def gather(self, audio: Sequence[Audio], how: Gathering) -> Digits:
+        answer = self._answered(Digits)
+        if answer is not None:
+            return answer
+        ended = self._ended_meanwhile()
+        if ended is None:
+            ended = self._gather(audio, how)
+        return self._answer(_digits(ended, how))
+
+    def _gather(self, audio: Sequence[Audio], how: Gathering) -> Event:
+        files = self._files(audio)
+        ask = [_prompt(files)]
+        if not how.barge_in:
+            self._pending.append((files, False))
+            ask = [_NOTHING]
+        elif how.typed_ahead:
+            # Played inside the gather, a prompt loses no digit that is typed into it.
+            while self._pending and self._pending[-1][1]:
+                files = self._pending.pop()[0] + files
+            ask = [_prompt(files)]
+        if self._pending:
+            self._queue([])
+        self._drain()
+        argument = commands.gather(
+            minimum=how.min_digits,
+            maximum=how.max_digits,
+            tries=1,
+            timeout_ms=how.timeout_ms,
+            terminators=_terminators(how),
+            prompt=ask[0],
+            invalid_prompt=_NOTHING,
+            variable=_DIGITS,
+            pattern=_ANY_DIGITS,
+            digit_timeout_ms=how.digit_timeout_ms,
+        )
+        self._take_heard()
+        typed, self._kept.typed = self._kept.typed, ""
+        before: list[_App] = [("unset", "read_terminator_used")]
+        if not how.typed_ahead:
+            before.append(("flush_dtmf", ""))
+        elif typed:
+            before.append(("queue_dtmf", typed))
+        *_, started, asked, _ = self._begin(before, "play_and_get_digits", argument)
+        if how.typed_ahead:
+            self._hand_on(self._wait(started))
+        ended = self._wait(asked)
+        self._heard_until = ended.sequence
+        self._heard = [heard for heard in self._heard if heard[0] > ended.sequence]
+        return ended
+
+    def _hand_on(self, started: Event) -> None:
+        """Digits that the park loop took just before the gather began belong to it."""
+        missed = "".join(digit for sequence, digit in self._heard if sequence < started.sequence)
+        if missed:
+            self._switch.run(commands.uuid_recv_dtmf(self._call.uuid, missed))
+
+    def record(self, audio: Sequence[Audio], request: RecordingRequest) -> Recorded:
+        answer = self._answered(Recorded)
+        if answer is not None:
+            return answer
+        ended = self._ended_meanwhile()
+        wait = self._kept.wait if ended is not None else self._kept.wait + 1
+        file = visits.recording_file(self._call, wait)
+        if ended is None:
+            ended = self._record(audio, request, file)
+        recorded = _recorded(ended, request, file.stem)
+        return self._answer(recorded)
+
+    def _record(self, audio: Sequence[Audio], request: RecordingRequest, file: Any) -> Event:
+        files = self._files(audio)
+        if files:
+            self._pending.append((files, True))
+        beep = [("playback", _BEEP)] if request.beep else []
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if request.mailbox is not None:
+            visits.message(self._call, file, request)
+        argument = commands.record(
+            str(file),
+            limit_s=request.max_seconds,
+            threshold=_SILENT_BELOW if request.silence_s else 0,
+            silence_s=request.silence_s or 1,
+        )
+        self._interrupted_by = None
+        terminators = ("set", f"playback_terminators={request.terminators or 'none'}")
+        before = [*beep, ("unset", "record_ms"), terminators]
+        return self._wait(self._begin(before, "record", argument)[-2])
+
+    def transfer(self, request: TransferRequest) -> Transferred:
+        answer = self._answered(Transferred)
+        if answer is not None:
+            return answer
+        whisper, music = prompts_of(self, request.whisper), prompts_of(self, request.music)
+        if request.record and self._call.recording_path is None:
+            self._start_recording()
+        tried = Transferred(TransferOutcome.FAILED)
+        began = now()
+        for index in range(self._kept.target, len(request.targets)):
+            ringing = Ringing(
+                seconds=request.ring_seconds,
+                caller_id=self._own_number(request.caller_id),
+                whisper=_prompt(whisper) if whisper else None,
+                music=_prompt(music) if music else None,
+            )
+            cause = self._connect(connect.text_of(request.targets[index].model_dump()), ringing)
+            outcome = _OUTCOMES.get(cause, TransferOutcome.FAILED)
+            seconds = (now() - began).total_seconds()
+            tried = Transferred(outcome, cause, index, seconds)
+            if outcome is TransferOutcome.COMPLETED:
+                break
+            self._kept.target = index + 1
+        return self._answer(tried)
+
+    def _own_number(self, number: str | None) -> str | None:
+        """A number to show, if it is the tenant's: nobody shows another's."""
+        if number is None:
+            return None
+        try:
+            row = numbers.find_by_e164(number)
+        except SQLAlchemyError as error:
+            log.warning("ivr.caller_id_unknown", sid=self._call.sid, error=str(error)[:200])
+            return None
+        return number if row is not None and row.tenant_id == self._call.tenant_id else None
+
+    def _start_recording(self) -> None:
+        try:
+            self._call.recording_path = self._switch.start_recording(self._call, now())
+        except (EslError, OSError) as error:
+            log.error("ivr.recording_failed", sid=self._call.sid, error=str(error))
+
+    def _connect(self, destination: str, ringing: Ringing) -> str:
+        """Ring one destination, and stay until it is over; the switch's cause."""
+        self._bridge = AsyncResult()
+        self._call.ringing = ringing
+        back, self._back = self._back, None
+        if back is not None and back.variable("originate_disposition"):
+            connect.attempt_ended(self._switch, self._call, back)
+        else:
+            self._kept.waiting = True
+            self._queue([])
+            connect.connect(self._switch, self._call, destination)
+        try:
+            with self._limited():
+                cause = self._bridge.get()
+        except TimeLimit:
+            self._stop()
+            raise
+        return str(cause)
+
+    def http(self, request: HttpRequest) -> HttpAnswer:
+        answer = self._answered(HttpAnswer)
+        if answer is not None:
+            return answer
+        if self._pending:
+            self._queue([])
+        with self._limited():
+            return self._answer(_asked(request, signing.secret(self._call.tenant_id)))
+
+    def hand_over(self, hand_over: HandOver) -> str:
+        self.explain(f"the room {hand_over.room} is not there yet")
+        return "failed"
+
+    # -- replay ---------------------------------------------------------------------------------
+
+    def _answered(self, kind: type[Answer]) -> Answer | None:
+        """What the verb answered before the engine was lost, if it had."""
+        if not self._replayed:
+            return None
+        return TypeAdapter(kind).validate_python(self._replayed.popleft())
+
+    def _answer(self, answer: Answer) -> Answer:
+        """Keep what a verb answers; the next write takes it to the channel."""
+        raw: Any = answer if isinstance(answer, str) else asdict(answer)  # type: ignore[call-overload]
+        self._kept.answers.append(raw)
+        self._kept.queued = self._kept.target = self._skip = 0
+        self._kept.waiting = False
+        self._back = None
+        return answer
+
+    def _ended_meanwhile(self) -> Event | None:
+        """The channel, where the wait that was under way ended without an engine."""
+        back = self._back
+        ended = back is not None and back.variable(DONE) == str(self._kept.wait)
+        return back if ended and self._kept.waiting else None
+
+    # -- the queue ------------------------------------------------------------------------------
+
+    def _files(self, audio: Sequence[Audio]) -> list[str]:
+        """What to play for each item; one that isn't there is left out, and said to be missing."""
+        if self._pending and not all(map(prompts.is_at_hand, audio)):
+            self._queue([])  # the caller hears what there is while the rest is made
+        return prompts_of(self, audio)
+
+    def missing(self, reason: str) -> None:
+        """A prompt can't be played: the call goes on without it."""
+        log.error("ivr.prompt_missing", sid=self._call.sid, reason=reason)
+        key = f"prompt:{self._kept.position.steps}:{self._kept.queued}"
+        self._call.note(key, now(), "prompt.missing", {"reason": reason})
+
+    @property
+    def tenant_id(self) -> int:
+        return self._call.tenant_id
+
+    @property
+    def wideband(self) -> bool:
+        return self._kept.wideband
+
+    def _queue(self, apps: Sequence[_App]) -> list[Execution]:
+        """Hand everything that waits, then `apps`, to the switch in one write."""
+        self._take_heard()
+        played: list[_App] = []
+        for files, barge_in in _joined(self._pending):
+            terminators = "any" if barge_in else "none"
+            if terminators != self._interrupted_by:
+                self._interrupted_by = terminators
+                played.append(("set", f"playback_terminators={terminators}"))
+            played.append(("playback", _prompt(files)))
+        self._pending.clear()
+        position: _App = ("set", f"{VARIABLE}={self._kept.encode()}")
+        steps = [*self._first, position, *played, *apps]
+        self._first = []
+        try:
+            executions = self._switch.connection.execute_all(self._call.uuid, steps)
+        except ChannelGone as gone:
+            raise CallEnded from gone
+        self._tail = executions[-1]
+        return executions
+
+    def _begin(self, before: Sequence[_App], application: str, argument: str) -> list[Execution]:
+        """Queue the application whose end is to be waited for: the last but one of the answer."""
+        self._kept.wait += 1
+        self._kept.waiting = True
+        done = ("set", f"{DONE}={self._kept.wait}")
+        return self._queue([*before, (application, argument), done])
+
+    def _drain(self) -> None:
+        """Wait until the channel has done what it was told."""
+        if self._tail is not None:
+            self._wait(self._tail)
+            self._tail = None
+
+    def _wait(self, execution: Execution) -> Event:
+        try:
+            with self._limited():
+                ended = execution.wait(get_settings().max_call_seconds)
+        except ChannelGone as gone:
+            raise CallEnded from gone
+        except TimeLimit:
+            self._stop()
+            raise
+        self._tail = None if execution is self._tail else self._tail
+        return ended
+
+    def _stop(self) -> None:
+        """End what the channel does and all that is queued on it."""
+        self._switch.run(commands.uuid_break(self._call.uuid, everything=True))
+        if self._call.ringing_leg is not None:
+            self._switch.run(commands.uuid_kill(self._call.ringing_leg, "ORIGINATOR_CANCEL"))
+        self._tail = None
+        self._interrupted_by = None
+
+    @contextmanager
+    def _limited(self) -> Iterator[None]:
+        """Raises TimeLimit when the node's time is over."""
+        if self._deadline is None:
+            yield
+            return
+        left = max(0.001, (self._deadline - now()).total_seconds())
+        with gevent.Timeout(left, TimeLimit()):
+            yield
+
+    def _take_heard(self) -> None:
+        self._kept.typed += "".join(digit for _, digit in self._heard)
+        self._heard.clear()
+
+
+def prompts_of(step: LiveStep, audio: Sequence[Audio]) -> list[str]:
+    """The files of the items that are there."""
+    files = []
+    for item in audio:
+        try:
+            files.append(prompts.file_of(item, step.tenant_id, wideband=step.wideband))
+        except prompts.NotThere as error:
+            step.missing(str(error))
+    return files
+
+
+def _joined(pending: Sequence[tuple[list[str], bool]]) -> Iterator[tuple[list[str], bool]]:
+    """Neighbours that a digit stops, or does not, as one."""
+    files: list[str] = []
+    for index, (more, barge_in) in enumerate(pending):
+        files = files + more
+        if index + 1 == len(pending) or pending[index + 1][1] != barge_in:
+            yield files, barge_in
+            files = []
+
+
+def _prompt(files: Sequence[str]) -> str:
+    if not files:
+        return _NOTHING
+    return files[0] if len(files) == 1 else "file_string://" + "!".join(files)
+
+
+def _terminators(how: Gathering) -> str:
+    # One digit that is a terminator too is dropped by the switch without a word (switch_ivr_read).
+    return "none" if how.max_digits == 1 or not how.terminators else how.terminators
+
+
+def _digits(ended: Event, how: Gathering) -> Digits:
+    digits = ended.variable(_DIGITS) or ""
+    if how.max_digits == 1 and digits and digits in how.terminators:
+        return Digits("", digits)
+    return Digits(digits, ended.variable("read_terminator_used") or None)
+
+
+def _recorded(ended: Event, request: RecordingRequest, name: str) -> Recorded:
+    milliseconds = ended.variable("record_ms") or "0"
+    seconds = int(milliseconds) / 1000 if milliseconds.isdigit() else 0.0
+    if ended.variable("playback_terminator_used"):
+        reason = "terminator"
+    elif ended.variable("silence_hits_exhausted") == "true":
+        reason = "silence"
+    else:
+        reason = "limit" if seconds else "failed"
+    return Recorded(name if seconds >= request.min_seconds and seconds else None, seconds, reason)
+
+
+def _asked(request: HttpRequest, secret: str) -> HttpAnswer:
+    """Ask, and ask again where no answer came or the server failed."""
+    answer = HttpAnswer(None)
+    key = str(uuid4())
+    for _ in range(request.retries + 1):
+        answer = _ask(request, key, secret)
+        if answer.status is not None and answer.status < 500:
+            break
+    return answer
+
+
+def _ask(request: HttpRequest, key: str, secret: str) -> HttpAnswer:
+    at = now()
+    headers = {
+        **request.headers,
+        "webhook-id": key,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": Webhook(secret).sign(key, at, (request.body or b"").decode()),
+    }
+    try:
+        reply = http.request(
+            request.method,
+            request.url,
+            headers=headers,
+            body=request.body,
+            timeout=request.timeout_ms / 1000,
+            max_bytes=_MAX_ANSWER_BYTES,
+        )
+    except http.TimedOut as failure:
+        return HttpAnswer(None, error=str(failure), timed_out=True)
+    except http.HttpFailure as failure:
+        return HttpAnswer(None, error=str(failure))
+    try:
+        content = json.loads(reply.body) if reply.body else None
+    except ValueError:
+        content = None
+    return HttpAnswer(reply.status, content)
+
+
+def _microseconds(at: datetime) -> int:
+    return round(at.timestamp() * 1_000_000)
