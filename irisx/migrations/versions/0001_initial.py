@@ -133,6 +133,20 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('scope', 'key', name=op.f('pk_idempotency_keys'))
     )
     op.create_index('ix_idempotency_keys_created_at', 'idempotency_keys', [sa.literal_column('created_at')], unique=False)
+    op.create_table('ivr_visits',
+    sa.Column('call_id', sa.Uuid(), nullable=False),
+    sa.Column('step', sa.Integer(), nullable=False),
+    sa.Column('entered_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('tenant_id', sa.BigInteger(), nullable=False),
+    sa.Column('version_id', sa.BigInteger(), nullable=False),
+    sa.Column('node', sa.Text(), nullable=False),
+    sa.Column('node_type', sa.Text(), nullable=False),
+    sa.Column('left_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('outcome', sa.Text(), nullable=False),
+    sa.PrimaryKeyConstraint('call_id', 'step', 'entered_at', name=op.f('pk_ivr_visits')),
+    postgresql_partition_by='RANGE (entered_at)'
+    )
+    op.create_index('ix_ivr_visits_version', 'ivr_visits', ['version_id', 'entered_at'], unique=False)
     op.create_table('switch_nodes',
     sa.Column('name', sa.Text(), nullable=False),
     sa.Column('draining', sa.Boolean(), nullable=False),
@@ -209,6 +223,45 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('leg_id', 'carrier_id', name=op.f('pk_carrier_legs'))
     )
     op.create_index('ix_carrier_legs_carrier', 'carrier_legs', ['carrier_id', 'dialed_at'], unique=False)
+    op.create_table('ivr_flows',
+    sa.Column('tenant_id', sa.BigInteger(), nullable=False),
+    sa.Column('name', sa.Text(), nullable=False),
+    sa.Column('latest', sa.Integer(), nullable=False),
+    sa.Column('published', sa.Integer(), nullable=True),
+    sa.Column('updated_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.Column('deleted_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.ForeignKeyConstraint(['tenant_id'], ['tenants.id'], name=op.f('fk_ivr_flows_tenant_id_tenants')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_ivr_flows'))
+    )
+    op.create_index('ix_ivr_flows_tenant', 'ivr_flows', ['tenant_id', 'id'], unique=False)
+    op.create_table('ivr_messages',
+    sa.Column('tenant_id', sa.BigInteger(), nullable=False),
+    sa.Column('call_id', sa.Uuid(), nullable=False),
+    sa.Column('mailbox', sa.Text(), nullable=False),
+    sa.Column('path', sa.Text(), nullable=False),
+    sa.Column('min_ms', sa.Integer(), nullable=False),
+    sa.Column('from_number', sa.Text(), nullable=False),
+    sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.ForeignKeyConstraint(['tenant_id'], ['tenants.id'], name=op.f('fk_ivr_messages_tenant_id_tenants')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_ivr_messages')),
+    sa.UniqueConstraint('path', name=op.f('uq_ivr_messages_path'))
+    )
+    op.create_index('ix_ivr_messages_mailbox', 'ivr_messages', ['tenant_id', 'mailbox', 'id'], unique=False)
+    op.create_table('ivr_prompts',
+    sa.Column('tenant_id', sa.BigInteger(), nullable=False),
+    sa.Column('name', sa.Text(), nullable=False),
+    sa.Column('source_format', sa.Text(), nullable=False),
+    sa.Column('duration_ms', sa.Integer(), nullable=False),
+    sa.Column('size_bytes', sa.BigInteger(), nullable=False),
+    sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.ForeignKeyConstraint(['tenant_id'], ['tenants.id'], name=op.f('fk_ivr_prompts_tenant_id_tenants')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_ivr_prompts')),
+    sa.UniqueConstraint('tenant_id', 'name', name=op.f('uq_ivr_prompts_tenant_id'))
+    )
     op.create_table('phone_numbers',
     sa.Column('number', sa.Text(), nullable=False),
     sa.Column('tenant_id', sa.BigInteger(), nullable=True),
@@ -293,11 +346,27 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_webhooks'))
     )
     op.create_index(op.f('ix_webhooks_tenant_id'), 'webhooks', ['tenant_id'], unique=False)
+    op.create_table('ivr_flow_versions',
+    sa.Column('flow_id', sa.BigInteger(), nullable=False),
+    sa.Column('tenant_id', sa.BigInteger(), nullable=False),
+    sa.Column('number', sa.Integer(), nullable=False),
+    sa.Column('status', sa.Enum('draft', 'published', name='versionstatus', native_enum=False, length=32), nullable=False),
+    sa.Column('document', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+    sa.Column('uses', postgresql.ARRAY(sa.Text()), nullable=False),
+    sa.Column('author', sa.Text(), nullable=False),
+    sa.Column('published_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.ForeignKeyConstraint(['flow_id'], ['ivr_flows.id'], name=op.f('fk_ivr_flow_versions_flow_id_ivr_flows')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_ivr_flow_versions')),
+    sa.UniqueConstraint('flow_id', 'number', name=op.f('uq_ivr_flow_versions_flow_id'))
+    )
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_table('ivr_flow_versions')
     op.drop_index(op.f('ix_webhooks_tenant_id'), table_name='webhooks')
     op.drop_table('webhooks')
     op.drop_table('users')
@@ -311,6 +380,11 @@ def downgrade() -> None:
     op.drop_table('recordings')
     op.drop_index(op.f('ix_phone_numbers_tenant_id'), table_name='phone_numbers')
     op.drop_table('phone_numbers')
+    op.drop_table('ivr_prompts')
+    op.drop_index('ix_ivr_messages_mailbox', table_name='ivr_messages')
+    op.drop_table('ivr_messages')
+    op.drop_index('ix_ivr_flows_tenant', table_name='ivr_flows')
+    op.drop_table('ivr_flows')
     op.drop_index('ix_carrier_legs_carrier', table_name='carrier_legs')
     op.drop_table('carrier_legs')
     op.drop_index(op.f('ix_api_keys_tenant_id'), table_name='api_keys')
@@ -322,6 +396,8 @@ def downgrade() -> None:
     op.drop_table('webhook_attempts')
     op.drop_table('tenants')
     op.drop_table('switch_nodes')
+    op.drop_index('ix_ivr_visits_version', table_name='ivr_visits')
+    op.drop_table('ivr_visits')
     op.drop_index('ix_idempotency_keys_created_at', table_name='idempotency_keys')
     op.drop_table('idempotency_keys')
     op.drop_table('feature_defaults')
