@@ -20,7 +20,7 @@ _PARTITION = re.compile(r"_(default|y\d{4}m\d\d)\Z")
 
 
 def metadata() -> MetaData:
-    """The whole schema as the models declare it: kernel's own rows and every room's `*models.py`."""
+    """The schema as the models declare it: the kernel's rows and every room's `*models.py`."""
     import_module("irisx.kernel.events")
     root = Path(irisx.__file__).parent
     for path in sorted(root.rglob("*models.py")):
