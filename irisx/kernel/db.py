@@ -16,7 +16,7 @@ from irisx.settings import SettingMissing, get_settings
 
 
 def text_enum(enum: type[StrEnum]) -> TypeEngine[Any]:
-    """A StrEnum kept as its text with a CHECK: readable in SQL, extended without ALTER TYPE."""
+    """A StrEnum kept as its text: readable in SQL, extended without ALTER TYPE."""
     return Enum(
         enum, native_enum=False, length=32, values_callable=lambda e: [member.value for member in e]
     )

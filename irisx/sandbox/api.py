@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from irisx.sandbox import inbound
-from irisx.sandbox.gather import split_arguments
+from irisx.sandbox.gather import split_arguments, unquoted
 from irisx.sandbox.states import State
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ async def global_setvar(switch: "Switch", argument: str) -> str:
     name, equals, value = argument.partition("=")
     if not name or not equals:
         return "-USAGE: <var>=<value>\n"
-    if value:
+    if value := unquoted(value, "="):
         switch.variables[name] = value
     else:
         switch.variables.pop(name, None)

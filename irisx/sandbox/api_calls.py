@@ -9,7 +9,7 @@ from irisx.sandbox.api import command, run
 from irisx.sandbox.apps import recorders
 from irisx.sandbox.channel import Channel
 from irisx.sandbox.events import Event
-from irisx.sandbox.gather import split_arguments
+from irisx.sandbox.gather import split_arguments, unquoted
 from irisx.sandbox.leg import Action
 from irisx.sandbox.leg import Command as SendMessage
 from irisx.sandbox.media import MediaError, open_source
@@ -132,7 +132,7 @@ async def uuid_getvar(channel: Channel, name: str) -> str:
 async def uuid_setvar(channel: Channel, rest: str) -> str:
     """`<uuid> <name> [value]`; without a value the variable goes."""
     name, _, value = rest.partition(" ")
-    channel.set_variable(name, value)
+    channel.set_variable(name, unquoted(value))
     return OK
 
 

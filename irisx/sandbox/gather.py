@@ -199,6 +199,34 @@ def split_arguments(argument: str) -> list[str]:
     return [quoted or plain for quoted, plain in re.findall(r"'((?:[^'])*)'|(\S+)", argument)]
 
 
+_UNESCAPED = {"n": "\n", "r": "\r", "t": "\t", "s": " "}
+
+
+def unquoted(text: str, delimiter: str = "") -> str:
+    """One separated part as its reader gets it (switch_utils.c `cleanup_separated_string`)."""
+    found, inside, end, position = [], False, 0, 0
+    text = text.lstrip(" ")
+    while position < len(text):
+        char, following = text[position], text[position + 1 : position + 2]
+        if (
+            char == "\\"
+            and following
+            and (following in "'\"\\" or following == delimiter or following in _UNESCAPED)
+        ):
+            found.append(_UNESCAPED.get(following, following))
+            end = len(found)
+            position += 2
+            continue
+        position += 1
+        if char == "'" and (inside or "'" in text[position:]):
+            inside = not inside
+            continue
+        found.append(char)
+        if char != " " or inside:
+            end = len(found)
+    return "".join(found[:end])
+
+
 def matches(pattern: str, digits: str) -> bool:
     """A bad pattern matches nothing."""
     try:

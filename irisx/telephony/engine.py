@@ -79,7 +79,7 @@ class Engine:
         ]
         announce_ready("engine")
         self.stop.wait()
-        gevent.joinall(loops, timeout=2)
+        gevent.joinall(loops, timeout=1)
         self.journal.flush(timeout=1)
         for switch in self.switches:
             self.leases.release(switch)

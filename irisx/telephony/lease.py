@@ -2,13 +2,15 @@
 
 The lease is a key in Redis (`irisx:node:<node>`), renewed each half second. The holder also leaves
 its name and the time on the node itself, which decides while Redis is away. An engine on the same
-machine whose process is gone has lost its lease at once: a restart needs no waiting.
+machine (and in the same pid namespace: containers share a host's name) whose process is gone has
+lost its lease at once: a restart needs no waiting.
 """
 
 import json
 import os
 import socket
 import time
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -32,7 +34,7 @@ class Leases:
 
     def __init__(self) -> None:
         self.engine_id = uuid4().hex
-        self._me = {"engine": self.engine_id, "host": socket.gethostname(), "pid": os.getpid()}
+        self._me = {"engine": self.engine_id, "host": _pid_space(), "pid": os.getpid()}
 
     def hold(self, switch: Switch) -> bool:
         """Take or renew the lease of a node that is up; False while another engine has it.
@@ -76,6 +78,14 @@ class Leases:
         except (CommandRefused, ValueError):
             return None
         return seen
+
+
+def _pid_space() -> str:
+    """Where a pid means one process: the machine, and its pid namespace where there is such."""
+    try:
+        return f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return socket.gethostname()
 
 
 def _is_alive(pid: int) -> bool:
