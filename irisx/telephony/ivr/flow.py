@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializeAsAny, cr
 from irisx.telephony.ivr.nodes import TYPES
 from irisx.telephony.ivr.nodes.base import DEFAULT, FAILED, NEXT, TIME_LIMIT, NodeConfig
 from irisx.telephony.ivr.scope import VariableName
+from irisx.telephony.ivr.script import FlowTest
 
 MAX_NODES = 500
 MAX_TESTS = 100
@@ -93,7 +94,15 @@ class Flow(BaseModel):
     entry_point: NodeId
     nodes: list[AnyNode] = Field(min_length=1, max_length=MAX_NODES)
     variables: dict[VariableName, JsonValue] = Field(
-        default_factory=dict, max_length=100, description="Variables and what they are at first."
+        default_factory=dict,
+        max_length=100,
+        description="Variables and what they are at first. In a subflow those that its caller has "
+        "set already stay as they are.",
+    )
+    tests: list[FlowTest] = Field(
+        default_factory=list,
+        max_length=MAX_TESTS,
+        description="Simulated calls; publishing runs them.",
     )
 
     def node(self, node_id: str) -> Node | None:

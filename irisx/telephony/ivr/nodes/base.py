@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from irisx.telephony.ivr.audio import Audio, template_of
 from irisx.telephony.ivr.step import Step
+from irisx.telephony.ivr.template import Use, uses
 
 #: The outcome of a node that did its work; `next` names where it leads.
 NEXT = "next"
@@ -82,7 +83,11 @@ class Fault:
 
 
 class Catalog(Protocol):
-    """What the tenant has, asked by checks; every name that is not the tenant's is unknown."""
+    """What the tenant has, asked by checks; every name that is not the tenant's is unknown.
+
+    `refuses_…`: why something can't be reached, None if it can. `flows_entered`: all flows that a
+    published flow enters, also by way of others; `variables_set`: what they may set.
+    """
 
     def has_prompt(self, prompt_id: str) -> bool: ...
     def has_agent(self, account_id: str) -> bool: ...
@@ -92,6 +97,9 @@ class Catalog(Protocol):
     def has_assistant(self, assistant_id: str) -> bool: ...
     def room_is_there(self, room: str) -> bool: ...
     def refuses_destination(self, number: str) -> str | None: ...
+    def refuses_url(self, url: str) -> str | None: ...
+    def flows_entered(self, flow_id: str) -> frozenset[str]: ...
+    def variables_set(self, flow_id: str) -> frozenset[str]: ...
 
 
 class NodeConfig(BaseModel):
@@ -99,10 +107,12 @@ class NodeConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    #: Whether it waits for the caller or somebody else, so that a loop through it ends.
+    #: Whether it waits for a person, so that a loop through it takes its time.
     WAITS: ClassVar[bool] = False
-    #: Whether the caller's input decides how it is left.
+    #: Whether what the caller types decides how it is left.
     ASKS: ClassVar[bool] = False
+    #: Whether its variables are set before its own templates are rendered.
+    SETS_FIRST: ClassVar[bool] = False
 
     def outcomes(self) -> Outcomes:
         """How it can be left."""
@@ -117,6 +127,12 @@ class NodeConfig(BaseModel):
         for name, item in self.played():
             if (template := template_of(item)) is not None:
                 yield name, template
+
+    def uses(self) -> Iterator[tuple[str, Use]]:
+        """What its templates use, each with its field. Raises BadTemplate."""
+        for name, text in self.templates():
+            for use in uses(text):
+                yield name, use
 
     def sets(self) -> Iterable[str]:
         """Variables that are set whichever way it is left."""

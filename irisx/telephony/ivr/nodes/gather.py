@@ -14,6 +14,8 @@ from irisx.telephony.ivr.step import Digits, Step
 class Gather(Asking):
     """Collect digits, keep them in a variable, and branch by them."""
 
+    SETS_FIRST = True
+
     num_digits: int | None = Field(None, ge=1, le=32, description="Exactly so many digits.")
     min_digits: int = Field(1, ge=1, le=32)
     max_digits: int = Field(32, ge=1, le=32, description="Ends the input without a terminator.")

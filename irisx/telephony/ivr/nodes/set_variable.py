@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue
 from irisx.telephony.ivr.nodes.base import NEXT, NodeConfig, Result
 from irisx.telephony.ivr.scope import VariableName
 from irisx.telephony.ivr.step import Step
+from irisx.telephony.ivr.template import Use, uses
 from irisx.telephony.ivr.values import rendered_values, templates_in
 
 
@@ -19,6 +20,13 @@ class SetVariable(NodeConfig):
 
     def templates(self) -> Iterator[tuple[str, str]]:
         yield from templates_in("variables", self.variables)
+
+    def uses(self) -> Iterator[tuple[str, Use]]:
+        earlier: set[str] = set()
+        for name, value in self.variables.items():
+            for field, text in templates_in(f"variables.{name}", value):
+                yield from ((field, use) for use in uses(text) if use.name not in earlier)
+            earlier.add(name)
 
     def sets(self) -> Iterable[str]:
         return tuple(self.variables)

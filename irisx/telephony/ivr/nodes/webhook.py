@@ -7,8 +7,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue
 
-from irisx.kernel import http
-from irisx.kernel.errors import ValidationError
 from irisx.telephony.ivr.audio import ShortTemplate, Template
 from irisx.telephony.ivr.nodes.base import (
     FAILED,
@@ -38,8 +36,6 @@ class Webhook(NodeConfig):
 
     A POST without `body` carries the call and all variables. Requests are signed as webhooks are.
     """
-
-    WAITS = True
 
     url: Template = Field(examples=["https://example.com/orders/{{ digits }}"])
     method: Literal["GET", "POST"] = "POST"
@@ -79,10 +75,8 @@ class Webhook(NodeConfig):
         if self.method == "GET" and self.body is not None:
             yield Fault("body", "a GET has no body; use POST, or put the values into `url`")
         if "{{" not in self.url:
-            try:
-                http.check_url("url", self.url)
-            except ValidationError as error:
-                yield Fault("url", error.details[0]["message"])
+            if wrong := catalog.refuses_url(self.url):
+                yield Fault("url", wrong)
         elif not self.url.startswith(("http://", "https://")):
             yield Fault("url", "the URL must begin with http:// or https://, then the template")
 
