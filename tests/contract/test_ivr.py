@@ -1,21 +1,21 @@
 """Calls in IVR flows: every node type and its branches, digits as callers send them."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import numpy as np
 import pytest
 import soundfile
 from sqlalchemy import select
 
 from irisx.kernel.db import transaction
+from irisx.kernel.events import DomainEvent
 from irisx.settings import get_settings
+from irisx.telephony.calls.models import Recording
 from irisx.telephony.ivr import visits
 from irisx.telephony.ivr.models import IvrFlow, IvrFlowVersion, VersionStatus
 from irisx.telephony.ivr.visit_models import Message, Visit
-from tests.contract.rig import ALSO_STAYS, ANSWERS, BUSY, REJECTS, RINGS, Line, Rig
+from tests.contract.rig import ANSWERS, BUSY, REJECTS, RINGS, STAYS, Line, Rig
+from tests.receiver import Answer, receiving
 from tests.waiting import wait_until
 
 CALLED = "+15550002000"
@@ -96,3 +96,237 @@ def test_digits_choose_a_branch(line: Rig) -> None:
     )
     call_id = call_in(line, gather, pause("right", 20), pause("wrong", 20), digits="159#")
     assert ended(line, call_id) == [("ask", "159"), ("right", "next")]
+
+
+def ask(**config: Any) -> dict[str, Any]:
+    branches = {"1": "one", "timeout": "none", "invalid": "wrong"}
+    config = {"num_digits": 1, "timeout": 1, **config}
+    return node("ask", "gather", config, branches=branches)
+
+
+ANSWERS_TO_ASK = (pause("one", 20), pause("none", 20), pause("wrong", 20))
+
+
+def test_nothing_typed_is_a_timeout_after_all_attempts(line: Rig) -> None:
+    call_id = call_in(line, ask(attempts=2), *ANSWERS_TO_ASK)
+    assert ended(line, call_id) == [("ask", "timeout"), ("none", "next")]
+    assert (line.row(call_id).duration_ms or 0) > 2000
+
+
+def test_a_wrong_digit_is_invalid(line: Rig) -> None:
+    call_id = call_in(line, ask(timeout=5), *ANSWERS_TO_ASK, digits="7")
+    assert ended(line, call_id) == [("ask", "invalid"), ("wrong", "next")]
+
+
+def test_digits_typed_into_a_prompt_that_plays_on_are_kept(line: Rig) -> None:
+    """The prompt can't be stopped, so what is typed meanwhile is for the gather after it."""
+    call_id = call_in(line, pause("talk", 2500, "ask"), ask(), *ANSWERS_TO_ASK, digits="1")
+    assert ended(line, call_id) == [("talk", "next"), ("ask", "1"), ("one", "next")]
+
+
+def test_digits_typed_too_early_can_be_thrown_away(line: Rig) -> None:
+    strict = ask(typed_ahead=False)
+    call_id = call_in(line, pause("talk", 2500, "ask"), strict, *ANSWERS_TO_ASK, digits="1")
+    assert ended(line, call_id)[1:] == [("ask", "timeout"), ("none", "next")]
+
+
+def test_a_digit_stops_a_prompt_and_counts(line: Rig) -> None:
+    talk = node("talk", "play", {"prompts": [silence(10_000)]}, next="ask")
+    call_id = call_in(line, talk, ask(), *ANSWERS_TO_ASK, digits="1")
+    assert ended(line, call_id) == [("talk", "next"), ("ask", "1"), ("one", "next")]
+    assert (line.row(call_id).duration_ms or 0) < 5000
+
+
+def test_a_menu_asks_again(line: Rig) -> None:
+    menu = node(
+        "menu",
+        "menu",
+        {"options": {"1": "sales", "2": "support"}, "timeout": 5, "prompts": [silence(100)]},
+        branches={"1": "one", "2": "none", "timeout": "wrong"},
+    )
+    call_id = call_in(line, menu, *ANSWERS_TO_ASK, digits="92")
+    assert ended(line, call_id) == [("menu", "2"), ("none", "next")]
+
+
+def test_variables_conditions_hours_and_subflows(line: Rig) -> None:
+    """What decides without the caller takes no time, whatever its number."""
+    inner = publish(line, pause("inside", 40, "back"), node("back", "return", {"outcome": "vip"}))
+    always = {day: ["00:00-24:00"] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
+    call_id = call_in(
+        line,
+        node("set", "set_variable", {"variables": {"n": "{{ 6 * 7 }}"}}, next="if"),
+        node(
+            "if",
+            "condition",
+            {"cases": [{"when": {"value": "n", "is": "equal", "to": 42}, "branch": "yes"}]},
+            branches={"yes": "hours", "default": "no"},
+        ),
+        node(
+            "hours",
+            "hours",
+            {"time_zone": "UTC", "weekly": always},
+            branches={"open": "sub", "closed": "no"},
+        ),
+        node("sub", "subflow", {"flow": inner}, branches={"vip": "sms"}, next="no"),
+        node("sms", "send_sms", {"text": "n is {{ n }}"}, next="bye"),
+        node("bye", "hangup", {"cause": "busy"}),
+        pause("no", 20),
+    )
+    passed = ended(line, call_id)
+    names = ["set", "if", "hours", "sub", "inside", "back", "sms", "bye"]
+    assert sorted(name for name, _ in passed) == sorted(names)
+    assert ("sub", "vip") in passed
+    with transaction() as session:
+        told = session.scalars(select(DomainEvent).where(DomainEvent.type == "ivr.send_sms")).one()
+    assert (told.data["to"], told.data["text"]) == ("+15550009999", "n is 42")
+    assert line.row(call_id).reason == "USER_BUSY"
+
+
+def test_a_webhook_decides(line: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(get_settings(), "allowed_private_hosts", "127.0.0.1")
+    with receiving(lambda request: Answer(200, body=b'{"tier": "gold"}')) as receiver:
+        call_id = call_in(
+            line,
+            node(
+                "web",
+                "webhook",
+                {"url": receiver.url, "save": {"tier": "tier"}},
+                next="if",
+                branches={"failed": "no"},
+            ),
+            node(
+                "if",
+                "condition",
+                {
+                    "cases": [
+                        {"when": {"value": "tier", "is": "equal", "to": "gold"}, "branch": "y"}
+                    ]
+                },
+                branches={"y": "yes", "default": "no"},
+            ),
+            pause("yes", 20),
+            pause("no", 20),
+        )
+        assert ended(line, call_id) == [("web", "next"), ("if", "y"), ("yes", "next")]
+
+
+def test_a_webhook_to_a_private_address_fails(line: Rig) -> None:
+    web = node(
+        "web", "webhook", {"url": "http://127.0.0.1:9/"}, next="no", branches={"failed": "f"}
+    )
+    call_id = call_in(line, web, pause("f", 20), pause("no", 20))
+    assert ended(line, call_id) == [("web", "failed"), ("f", "next")]
+
+
+def message_of(line: Line, call_id: UUID) -> tuple[Message, Recording]:
+    assert visits.flush(5)
+    with transaction() as session:
+        message = session.scalars(select(Message).where(Message.call_id == call_id)).one()
+        sound = session.scalars(select(Recording).where(Recording.path == message.path)).one()
+    return message, sound
+
+
+VOICEMAIL = {"mailbox": "sales", "prompts": [{"silence_ms": 100}], "min_seconds": 1}
+
+
+def test_a_message_is_ended_by_a_digit(line: Rig) -> None:
+    config = {**VOICEMAIL, "silence_seconds": 0, "terminators": "#"}
+    leave = node("leave", "voicemail", config, next="bye", branches={"empty": "none"})
+    call_id = call_in(line, leave, pause("bye", 20), pause("none", 20), digits="   #")
+    assert ended(line, call_id) == [("leave", "next"), ("bye", "next")]
+    message, sound = message_of(line, call_id)
+    assert (message.mailbox, message.from_number) == ("sales", "+15550009999")
+    info = soundfile.info(str(get_settings().recording_path / sound.path))
+    assert 1.0 < info.duration < 4
+
+
+def test_a_message_is_ended_by_its_limit(line: Rig) -> None:
+    config = {**VOICEMAIL, "silence_seconds": 0, "max_seconds": 1}
+    leave = node("leave", "voicemail", config, next="bye")
+    call_id = call_in(line, leave, pause("bye", 20))
+    assert ended(line, call_id) == [("leave", "next"), ("bye", "next")]
+
+
+def test_a_message_is_kept_when_the_caller_hangs_up(line: Rig) -> None:
+    config = {**VOICEMAIL, "silence_seconds": 0}
+    call_id = call_in(line, node("leave", "voicemail", config), hold_ms=3500)
+    assert ended(line, call_id) == [("leave", "hung-up")]
+    _, sound = message_of(line, call_id)
+    assert soundfile.info(str(get_settings().recording_path / sound.path)).duration > 1
+
+
+def test_silence_ends_a_recording(line: Rig) -> None:
+    config = {"silence_seconds": 1, "min_seconds": 0, "beep": False}
+    call_id = call_in(line, node("say", "record", config, next="bye"), pause("bye", 20))
+    assert ended(line, call_id) == [("say", "next"), ("bye", "next")]
+    assert (line.row(call_id).duration_ms or 0) < 6000
+
+
+def transfer(*numbers: str, **config: Any) -> dict[str, Any]:
+    branches = {outcome: f"is-{outcome}" for outcome in ("busy", "no-answer", "failed")}
+    targets = [{"type": "number", "to": number} for number in numbers]
+    config = {"targets": targets, "ring_seconds": 5, **config}
+    return node("to", "transfer", config, next="is-next", branches=branches)
+
+
+OUTCOMES = tuple(pause(f"is-{name}", 20) for name in ("next", "busy", "no-answer", "failed"))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "outcome"),
+    [
+        ([ANSWERS], "next"),
+        ([BUSY], "busy"),
+        ([RINGS], "no-answer"),
+        ([REJECTS], "failed"),
+        ([BUSY, ANSWERS], "next"),
+    ],
+)
+def test_a_transfer_comes_back_with_its_outcome(
+    line: Rig, numbers: list[str], outcome: str
+) -> None:
+    for number in numbers:
+        line.far_end(number)
+    call_id = call_in(line, transfer(*numbers), *OUTCOMES, hold_ms=15_000)
+    assert ended(line, call_id, 30) == [("to", outcome), (f"is-{outcome}", "next")]
+
+
+def test_who_answers_hears_the_whisper_first(line: Rig) -> None:
+    config = {"whisper": {"prompts": [silence(800)]}, "music": {"prompts": [silence(500)]}}
+    call_id = call_in(line, transfer(line.far_end(ANSWERS), **config), *OUTCOMES, hold_ms=15_000)
+    assert ended(line, call_id, 30) == [("to", "next"), ("is-next", "next")]
+
+
+def test_a_time_limit_leaves_the_node(line: Rig) -> None:
+    slow = {**ask(timeout=30), "time_limit": 1}
+    slow["branches"] = {**slow["branches"], "time_limit": "none"}
+    call_id = call_in(line, slow, *ANSWERS_TO_ASK)
+    assert ended(line, call_id) == [("ask", "time_limit"), ("none", "next")]
+
+
+def test_a_caller_who_hangs_up_ends_the_flow_at_once(line: Rig) -> None:
+    call_id = call_in(line, ask(timeout=30), *ANSWERS_TO_ASK, hold_ms=600)
+    assert ended(line, call_id) == [("ask", "hung-up")]
+
+
+def test_a_flow_that_goes_round_in_circles_ends(line: Rig) -> None:
+    call_id = call_in(
+        line,
+        node("a", "set_variable", {"variables": {"n": 1}}, next="b"),
+        node("b", "set_variable", {"variables": {"n": 2}}, next="a"),
+    )
+    assert len(ended(line, call_id)) == 1000
+
+
+def test_an_answered_call_goes_into_a_flow(line: Rig) -> None:
+    flow = publish(line, pause("hello", 300))
+    call_id = line.place(line.far_end(STAYS), options={"on_answer": {"type": "flow", "id": flow}})
+    assert ended(line, call_id) == [("hello", "next")]
+
+
+def test_a_call_is_transferred_into_a_flow(line: Rig) -> None:
+    flow = publish(line, pause("hello", 300))
+    call_id = line.place(line.far_end(STAYS))
+    line.wait_status(call_id, "in-progress")
+    line.command(call_id, "transfer", to={"type": "flow", "id": flow})
+    assert ended(line, call_id) == [("hello", "next")]

@@ -58,8 +58,8 @@ log = structlog.get_logger()
 
 Answer = TypeVar("Answer")
 
-#: Milliseconds of nothing: what play_and_get_digits plays where it wants a prompt and has none.
-_NOTHING = "silence_stream://0"
+#: What play_and_get_digits plays where it wants a prompt and has none: one frame, not fewer.
+_NOTHING = "silence_stream://20"
 _BEEP = "tone_stream://%(400,0,1000)"
 _DIGITS = "irisx_flow_digits"
 _ANY_DIGITS = "[0-9A-D*#]+"
@@ -295,7 +295,9 @@ class LiveStep:
         )
         self._interrupted_by = None
         terminators = ("set", f"playback_terminators={request.terminators or 'none'}")
-        before = [*beep, ("unset", "record_ms"), terminators]
+        # Phones that send nothing in silence would leave gaps, and the recording too short.
+        filled = ("set", "record_fill_cng=true")
+        before = [*beep, ("unset", "record_ms"), filled, terminators]
         return self._wait(self._begin(before, "record", argument)[-2])
 
     def transfer(self, request: TransferRequest) -> Transferred:
@@ -461,6 +463,8 @@ class LiveStep:
             self._stop()
             raise
         self._tail = None if execution is self._tail else self._tail
+        if ended.get("Answer-State") == "hangup":  # it ended because the caller left
+            raise CallEnded
         return ended
 
     def _stop(self) -> None:
