@@ -291,7 +291,7 @@ class Record(Body):
 
 
 class RecordControlled(Controlled):
-    """`recording_id`: null while the recording has no row yet, right after its start."""
+    """`recording_id`: null where the database is slow to store the recording."""
 
     recording_id: int | None
 

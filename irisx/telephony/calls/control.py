@@ -6,13 +6,16 @@ from typing import Any
 import gevent
 import structlog
 from gevent.event import Event as Signal
+from sqlalchemy import select
 
 from irisx.kernel.clock import now
+from irisx.kernel.db import transaction
 from irisx.kernel.errors import Conflict, NotFound, Unavailable, invalid
 from irisx.media.client import synthesize
 from irisx.telephony.bus import Command
 from irisx.telephony.calls import connect, consult, handling
 from irisx.telephony.calls.live import LiveCall
+from irisx.telephony.calls.models import Recording
 from irisx.telephony.esl import commands
 from irisx.telephony.esl.errors import EslError, UnsafeValue
 from irisx.telephony.switch import Switch
@@ -20,6 +23,7 @@ from irisx.telephony.switch import Switch
 log = structlog.get_logger()
 
 _END_SECONDS = 2.0
+_ROW_SECONDS = 1.0
 _Args = dict[str, Any]
 
 
@@ -129,7 +133,7 @@ def _unmute(switch: Switch, call: LiveCall, args: _Args) -> None:
         switch.connection.api(commands.uuid_unmute(leg))
 
 
-def _record(switch: Switch, call: LiveCall, args: _Args) -> None:
+def _record(switch: Switch, call: LiveCall, args: _Args) -> dict[str, Any]:
     action = args["action"]
     if action == "start":
         if call.recording_path is not None:
@@ -137,9 +141,9 @@ def _record(switch: Switch, call: LiveCall, args: _Args) -> None:
         handling.start_recording(switch, call)
         if call.recording_path is None:
             raise Unavailable("The recording could not be started.", code="RECORDING_FAILED")
-        return
-    file = switch.recording_file(call)
-    if file is None:
+        return {"recording_id": _recording_id(call.recording_path)}
+    path, file = call.recording_path, switch.recording_file(call)
+    if path is None or file is None:
         raise Conflict("The call is not being recorded.", code="NOT_RECORDING")
     apis = {
         "pause": commands.uuid_record_mask,
@@ -147,6 +151,19 @@ def _record(switch: Switch, call: LiveCall, args: _Args) -> None:
         "stop": commands.uuid_record_stop,
     }
     switch.connection.api(apis[action](call.uuid, file))
+    return {"recording_id": _recording_id(path)}
+
+
+def _recording_id(path: str) -> int | None:
+    """The row's id; None where the database does not have it in time: recording goes on."""
+    with gevent.Timeout(_ROW_SECONDS, False):
+        while True:
+            with transaction() as session:
+                found = session.scalar(select(Recording.id).where(Recording.path == path))
+            if found is not None:
+                return found
+            gevent.sleep(0.02)
+    return None
 
 
 _Verb = Callable[[Switch, LiveCall, _Args], dict[str, Any] | None]
