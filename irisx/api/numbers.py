@@ -28,6 +28,12 @@ def _available(value: Any) -> Any:
 Destination = Annotated[destinations.Destination, BeforeValidator(_available)]
 
 
+def check_flow(tenant_id: int, destination: destinations.Destination | None) -> None:
+    """A number can only reach a published flow of the tenant. Raises ValidationError."""
+    if isinstance(destination, destinations.FlowDestination):
+        destinations.resolve(destination, tenant_id, "destination.id")
+
+
 class StoredDestination(Answer):
     type: Literal["flow", "queue", "agent", "assistant", "number", "sip"]
     id: str | None = None

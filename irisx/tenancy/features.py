@@ -16,6 +16,7 @@ from irisx.tenancy.models import FeatureDefault, Tenant, TenantFeature
 CATALOGUE = {
     "calls": "Placing, controlling and listing calls.",
     "events": "The live stream of events.",
+    "ivr": "Writing, trying and publishing IVR flows and prompts; calls in flows go on.",
     "recordings": "Listening to, listing and deleting recordings.",
     "webhooks": "Webhooks and their deliveries.",
 }

@@ -10,8 +10,15 @@ from irisx.kernel.db import transaction
 from irisx.kernel.ids import call_sid, public_id
 from irisx.telephony.calls.models import Call, Recording, RecordingStatus
 from irisx.telephony.calls.states import CallStatus, Direction
+from irisx.telephony.ivr import service as ivr
 from irisx.tenancy import api_keys, numbers, sip_accounts, users
 from irisx.tenancy.access import SYSTEM
+
+FLOW = {
+    "name": "Theirs",
+    "entry_point": "bye",
+    "nodes": [{"id": "bye", "type": "hangup"}],
+}
 
 
 class ForeignIds(dict[str, str]):
@@ -22,6 +29,7 @@ class ForeignIds(dict[str, str]):
         "account_id": "sip",
         "admin_id": "adm",
         "carrier_id": "car",
+        "flow_id": "flow",
         "key_id": "key",
         "number_id": "num",
         "tenant_id": "ten",
@@ -65,9 +73,13 @@ class ForeignIds(dict[str, str]):
         )
         with transaction() as session:
             session.add_all([webhook, call, recording])
+        flow = ivr.create(SYSTEM, tenant_id, FLOW, publish=False)
         super().__init__(
             account_id=account.row.public_id,
+            flow_id=flow.flow.public_id,
             key_id=key.row.public_id,
+            node_type="play",
+            number="1",
             number_id=number.public_id,
             recording_id=str(recording.id),
             sid=call_sid(call.id),

@@ -11,7 +11,7 @@ from irisx.tenancy import tenants
 from irisx.tenancy.access import SYSTEM
 from irisx.tenancy.models import Tenant, TenantStatus
 from tests.api.client import ApiClient
-from tests.api.foreign import ForeignIds
+from tests.api.foreign import FLOW, ForeignIds
 
 PUBLIC = "public"
 ADMIN = "admin"
@@ -99,6 +99,24 @@ ROWS = [
     Row("GET", "/v1/recordings/{recording_id}", "recordings:read"),
     Row("DELETE", "/v1/recordings/{recording_id}", "recordings:write"),
     Row("GET", "/v1/recordings/{recording_id}/download", PUBLIC),
+    Row("GET", "/v1/ivr/flows", "ivr:read"),
+    Row("POST", "/v1/ivr/flows", "ivr:write", FLOW),
+    Row("GET", "/v1/ivr/flows/{flow_id}", "ivr:read"),
+    Row("PUT", "/v1/ivr/flows/{flow_id}", "ivr:write", FLOW),
+    Row("DELETE", "/v1/ivr/flows/{flow_id}", "ivr:write"),
+    Row("GET", "/v1/ivr/flows/{flow_id}/versions", "ivr:read"),
+    Row("GET", "/v1/ivr/flows/{flow_id}/versions/{number}", "ivr:read"),
+    Row("POST", "/v1/ivr/flows/{flow_id}/publish", "ivr:write", {}),
+    Row("POST", "/v1/ivr/flows/{flow_id}/rollback", "ivr:write"),
+    Row("POST", "/v1/ivr/flows/{flow_id}/lint", "ivr:read", {}),
+    Row("POST", "/v1/ivr/flows/{flow_id}/simulate", "ivr:read", {}),
+    Row("POST", "/v1/ivr/flows/{flow_id}/test", "ivr:read", {}),
+    Row("GET", "/v1/ivr/flows/{flow_id}/analytics", "ivr:read"),
+    Row("GET", "/v1/ivr/flows/{flow_id}/diagram.svg", "ivr:read"),
+    Row("POST", "/v1/ivr/lint", "ivr:read", {"flow": FLOW}),
+    Row("GET", "/v1/ivr/signing-secret", "ivr:write"),
+    Row("GET", "/v1/ivr/schema", PUBLIC),
+    Row("GET", "/v1/ivr/schema/{node_type}", PUBLIC),
     Row("GET", "/v1/webhooks", "webhooks:read"),
     Row("POST", "/v1/webhooks", "webhooks:write", WEBHOOK),
     Row("GET", "/v1/webhooks/events", "webhooks:read"),

@@ -25,6 +25,7 @@ EVENTS: dict[str, str] = {
     "call.failed": "Call ended without an answer: failed, busy, no-answer or canceled",
     "call.recording.completed": "Recording of a call is stored and can be downloaded",
     "call.recording.failed": "Recording of a call could not be stored",
+    "ivr.send_sms": "An IVR flow asks for a text message: to, from, text",
     DISABLED: "Webhook switched off after 410 Gone or days of failures",
     TEST: "Test event, sent by POST /v1/webhooks/{id}/test",
 }

@@ -39,7 +39,7 @@ def test_a_destination_is_kept_as_the_engine_reads_it(client: ApiClient) -> None
         assert shown == {k: v.removeprefix("sip:") for k, v in destination.items()}
 
 
-@pytest.mark.parametrize("kind", ["flow", "queue", "assistant"])
+@pytest.mark.parametrize("kind", ["queue", "assistant"])
 def test_what_is_not_there_yet_is_named(client: ApiClient, kind: str) -> None:
     number = {"number": "+15550003000", "destination": {"type": kind, "id": f"{kind}_1"}}
     [detail] = client.post(NUMBERS, number, status=400)["details"]
