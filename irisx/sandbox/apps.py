@@ -161,11 +161,18 @@ async def echo(channel: "Channel", argument: str) -> None:
     channel.hears = None
 
 
+def _whole(words: list[str], place: int) -> int:
+    """The number at a place; 0 where none is."""
+    word = words[place].lstrip("+") if place < len(words) else ""
+    return int(word) if re.fullmatch(r"[0-9]{1,6}", word) else 0
+
+
 @application("record", media=True)
 async def record(channel: "Channel", argument: str) -> None:
-    """`path [limit s]`: record what the party says until a digit, the limit, or the end."""
-    path, _, rest = argument.strip().partition(" ")
-    limit = re.match(r"\+?(\d{1,6})", rest.strip())
+    """`path [limit s [threshold [silence s]]]`: what the party says until a digit, the limit,
+    silence, or the end."""
+    path, *numbers = argument.split() or [""]
+    limit, threshold, silence = (_whole(numbers, place) for place in range(3))
     heard = Heard(channel, channel.variables.get("playback_terminators", "*"))
     channel.variables.pop("playback_terminator_used", None)
     try:
@@ -173,8 +180,10 @@ async def record(channel: "Channel", argument: str) -> None:
             channel,
             path,
             {"RECORD_READ_ONLY": "true"},
-            float(limit[1]) if limit else 0.0,
+            float(limit),
             session_wide=False,
+            threshold=threshold,
+            silence=silence or 3,
         )
     except MediaError as error:
         log.warning("%s: %s", channel.name, error)

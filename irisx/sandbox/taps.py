@@ -69,10 +69,13 @@ class Recorder(Bug):
         limit: float,
         *,
         session_wide: bool = True,
+        threshold: int = 0,
+        silence: int = 3,
     ) -> None:
         """Raises MediaError when the file can't be written.
 
-        `limit` in seconds, 0 for none; without `session_wide` it serves the application `record`.
+        `limit` in seconds, 0 for none; without `session_wide` it serves the application `record`,
+        which `silence` seconds below `threshold` end (0: nothing is silent).
         """
 
         def on(name: str) -> bool:
@@ -87,6 +90,9 @@ class Recorder(Bug):
         self.masked = False
         self.sides = (not on("RECORD_WRITE_ONLY"), not on("RECORD_READ_ONLY"))
         self.limit = limit
+        self.threshold = threshold
+        self.patience = self.quiet_frames_left = round(silence / FRAME_SECONDS)
+        channel.variables["silence_hits_exhausted"] = "false"
         channel.pre_answer()
         channel.fire("RECORD_START", {"Record-File-Path": path})
         super().__init__(channel)
@@ -105,6 +111,16 @@ class Recorder(Bug):
             return
         if self.limit and self.recording.samples >= self.limit * 8000:
             self.end("success-maxtime")
+        elif self._long_silent(read):
+            self.channel.variables["silence_hits_exhausted"] = "true"
+            self.end("success-silence")
+
+    def _long_silent(self, frame: Samples) -> bool:
+        loudness = abs(frame.astype(int)).mean()
+        self.quiet_frames_left -= 1
+        if not self.threshold or loudness >= self.threshold:
+            self.quiet_frames_left = self.patience
+        return self.quiet_frames_left == 0
 
     def end(self, cause: str) -> None:
         if self not in self.channel.bugs:

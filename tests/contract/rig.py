@@ -301,7 +301,8 @@ def running_engine(machine: Machine) -> Iterator[Engine]:
 
 def _sandbox_call(caller: str, to: str, hold_ms: int, digits: str) -> Api:
     seconds = (hold_ms + 500 * len(digits)) / 1000
-    pressed = f" digits={digits} digits_at=0.5" if digits else ""
+    keys = digits.lstrip()  # a blank waits 1 s
+    pressed = f" digits={keys} digits_at={0.5 + len(digits) - len(keys)}" if keys else ""
     return Api(f"sandbox_call {caller} {to} hangup_after={seconds}{pressed}")
 
 
