@@ -37,7 +37,8 @@ class FreeSwitch:
     """One FreeSWITCH on free ports of 127.0.0.1, with a home directory that goes with it.
 
     `environment` adds or replaces IRISX_* variables. `api_url` is where mod_xml_curl asks;
-    without one it asks a closed port, as when the API is down.
+    without one it asks a closed port, as when the API is down. `root` holds another copy of
+    scripts/freeswitch and what it runs on.
     """
 
     def __init__(
@@ -45,7 +46,9 @@ class FreeSwitch:
         *,
         api_url: str = "http://127.0.0.1:9",
         environment: Mapping[str, str] | None = None,
+        root: Path = ROOT,
     ) -> None:
+        self._root = root
         self.home = Path(tempfile.mkdtemp(prefix="irisx-fs-"))
         self.ip = "127.0.0.1"
         self.esl_port, self.sip_port, self.sip_agent_port = free_ports(3)
@@ -85,7 +88,7 @@ class FreeSwitch:
         """Start and wait until calls can be taken. Also starts again after `stop`."""
         with (self.home / "output").open("ab") as output:
             self._process = subprocess.Popen(
-                [ROOT / "scripts" / "freeswitch"],
+                [self._root / "scripts" / "freeswitch"],
                 env=self.environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
