@@ -351,7 +351,7 @@ def test_every_faulty_field_is_named() -> None:
                 "metadata": [],
                 "timeout": 4,
                 "caller_name": "{",
-                "on_answer": {"type": "flow", "id": "flow_1"},
+                "on_answer": {"type": "queue", "id": "queue_1"},
                 "unknown": 1,
             }
         )
