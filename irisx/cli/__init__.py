@@ -20,6 +20,7 @@ _COMMANDS = {
     "db": "irisx.cli.db:db",
     "tenant": "irisx.cli.tenants:tenant",
     "number": "irisx.cli.numbers:number",
+    "flow": "irisx.cli.flow:flow",
     "carrier": "irisx.cli.carriers:carrier",
     "key": "irisx.cli.keys:key",
     "sip-account": "irisx.cli.sip_accounts:sip_account",

@@ -4,6 +4,7 @@ import click
 
 from irisx.cli.output import MOST_ROWS, Number, table, tenant_option
 from irisx.kernel.ids import public_id
+from irisx.telephony.calls import destinations
 from irisx.tenancy import numbers
 from irisx.tenancy.access import SYSTEM
 from irisx.tenancy.models import PhoneNumber, Tenant
@@ -19,9 +20,15 @@ def number() -> None:
 @click.option("--name")
 @click.option("--to-number", type=Number(), help="Where its calls go: another number.")
 @click.option("--to-account", metavar="sip_…", help="Where its calls go: a SIP account.")
+@click.option("--to-flow", metavar="flow_…", help="Where its calls go: a published flow.")
 @tenant_option
 def add(
-    tenant_id: int, e164: str, name: str | None, to_number: str | None, to_account: str | None
+    tenant_id: int,
+    e164: str,
+    name: str | None,
+    to_number: str | None,
+    to_account: str | None,
+    to_flow: str | None,
 ) -> None:
     """Give a tenant a number."""
     destination = None
@@ -29,6 +36,9 @@ def add(
         destination = {"type": "number", "to": to_number}
     elif to_account:
         destination = {"type": "agent", "id": to_account}
+    elif to_flow:
+        destination = {"type": "flow", "id": to_flow}
+        destinations.resolve(destinations.parse(destination), tenant_id, "--to-flow")
     row = numbers.add(SYSTEM, tenant_id=tenant_id, number=e164, name=name, destination=destination)
     click.echo(row.public_id)
 

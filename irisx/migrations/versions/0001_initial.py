@@ -351,7 +351,7 @@ def upgrade() -> None:
     sa.Column('tenant_id', sa.BigInteger(), nullable=False),
     sa.Column('number', sa.Integer(), nullable=False),
     sa.Column('status', sa.Enum('draft', 'published', name='versionstatus', native_enum=False, length=32), nullable=False),
-    sa.Column('document', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+    sa.Column('document', sa.JSON(), nullable=False),
     sa.Column('uses', postgresql.ARRAY(sa.Text()), nullable=False),
     sa.Column('author', sa.Text(), nullable=False),
     sa.Column('published_at', sa.DateTime(timezone=True), nullable=True),

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, UniqueConstraint, func
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from irisx.kernel.db import Base, Row, text_enum
@@ -51,7 +51,7 @@ class IvrFlowVersion(Row, Base):
     tenant_id: Mapped[int] = mapped_column(BigInteger)
     number: Mapped[int] = mapped_column(Integer)
     status: Mapped[VersionStatus] = mapped_column(text_enum(VersionStatus))
-    document: Mapped[dict[str, Any]]
+    document: Mapped[dict[str, Any]] = mapped_column(JSON)  # keeps the order of its fields
     uses: Mapped[list[str]]
     author: Mapped[str]
     published_at: Mapped[datetime | None]
