@@ -88,10 +88,9 @@ def request(
 
 
 def _ask(node: str | None, command: Command) -> dict[str, Any]:
-    lease = redis().get(f"irisx:node:{node}") if node else None
-    if lease is None:
+    queue = _queue_of(node)
+    if queue is None:
         raise Unavailable("No engine holds this call at the moment.", code="ENGINE_UNAVAILABLE")
-    queue = _commands_key(json.loads(lease)["engine"])
     text = command.encode()
     redis().lpush(queue, text)
     while not command.expired:
@@ -99,12 +98,23 @@ def _ask(node: str | None, command: Command) -> dict[str, Any]:
         if item is not None:
             reply: dict[str, Any] = json.loads(item[1])
             return reply
+        taker = _queue_of(node)
+        # The engine died and another has the node. What nobody took from its queue was not done.
+        if taker not in (None, queue) and redis().lrem(queue, 1, text):
+            redis().lpush(taker, text)
+            queue = taker
     if redis().lrem(queue, 1, text):
         raise Unavailable("The engine takes no commands.", code="ENGINE_UNAVAILABLE")
     raise Unavailable(
         "The engine did not answer in time; whether it did what was asked is not known.",
         code="ENGINE_TIMEOUT",
     )
+
+
+def _queue_of(node: str | None) -> str | None:
+    """Where the engine that holds the node listens; None while none does."""
+    lease = redis().get(f"irisx:node:{node}") if node else None
+    return None if lease is None else _commands_key(json.loads(lease)["engine"])
 
 
 def serve(

@@ -102,6 +102,18 @@ def test_a_command_that_a_dead_engine_left_is_withdrawn(call: Call) -> None:
     assert redis().llen(COMMANDS) == 0
 
 
+def test_a_command_that_a_dead_engine_left_is_done_by_the_one_that_takes_its_node(
+    call: Call,
+) -> None:
+    redis().set("irisx:node:fs1", json.dumps({"engine": "dead"}))
+    asked = gevent.spawn(bus.request, call, "dtmf", {"digits": "1"})
+    wait_until(lambda: redis().llen("irisx:engine:dead:commands"))
+    with serving() as engine:
+        assert asked.get(timeout=5) == {}
+        assert [command.verb for command in engine.received] == ["dtmf"]
+    assert not redis().llen("irisx:engine:dead:commands")
+
+
 def test_a_command_that_was_taken_but_not_answered_says_that_its_effect_is_unknown(
     engine: BusEngine, call: Call
 ) -> None:
