@@ -64,15 +64,18 @@ async def play_file(channel: "Channel", path: str, heard: Heard | None) -> Endin
     return await _play_one(channel, path, source, heard)
 
 
+def _paths(channel: "Channel", argument: str) -> list[str]:
+    delimiter = channel.variables.get("playback_delimiter", "")
+    return argument.split(delimiter[0]) if delimiter else [argument]
+
+
 async def playback(channel: "Channel", argument: str) -> None:
     """The application: sets `current_application_response` and the terminator variables."""
     terminators = channel.variables.get("playback_terminators", "*")
     channel.variables.pop("playback_terminator_used", None)
     heard = Terminating(channel, terminators)
-    delimiter = channel.variables.get("playback_delimiter", "")
-    paths = argument.split(delimiter) if delimiter else [argument]
     response = "FILE PLAYED"
-    for path in paths:
+    for path in _paths(channel, argument):
         try:
             ending = await play_file(channel, path, heard)
         except MediaError:
@@ -118,7 +121,9 @@ async def _read(
     heard = Heard(channel, terminators, most)
     if prompt and prompt.lower() != "silence":
         try:
-            await play_file(channel, prompt, heard)
+            for path in _paths(channel, prompt):
+                if await play_file(channel, path, heard) is not Ending.DONE:
+                    break
         except MediaError:
             channel.variables["read_result"] = "failure"
             return "", False

@@ -134,9 +134,12 @@ def path(value: str, field: str = "path") -> str:
 
 
 def source(value: str, field: str = "source") -> str:
-    """Something to play: an absolute path, or a local, tone, silence or file_string stream."""
+    """Something to play: an absolute path, or a local, tone, silence or file_string stream.
+
+    Several paths may be joined by `!`, for a channel whose `playback_delimiter` that is.
+    """
     if value.startswith("/"):
-        return path(value, field)
+        return "!".join(path(each, field) for each in value.split("!"))
     if ".." in re.split(r"[/!]", value):
         raise UnsafeValue(field, "may not climb")
     return _match(_STREAM, value, field, "a path or a stream that may be played")

@@ -1,7 +1,7 @@
 """Calls in flows: beginning one, taking one up again, and its end."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import gevent
@@ -15,7 +15,7 @@ from irisx.telephony.esl import commands
 from irisx.telephony.esl.errors import ChannelGone, EslError
 from irisx.telephony.esl.wire import Event
 from irisx.telephony.ivr import versions
-from irisx.telephony.ivr.live_step import LiveStep
+from irisx.telephony.ivr.live_step import PLAYS_LISTS, LiveStep
 from irisx.telephony.ivr.position import VARIABLE, Kept, Unreadable
 from irisx.telephony.ivr.scope import Scope
 from irisx.telephony.ivr.step import CallEnded
@@ -107,9 +107,9 @@ class FlowRun:
             return
         variables = dict(version.flow.variables)
         kept = Kept(begin(version), variables, wideband=is_wideband(rate))
-        first: Sequence[tuple[str, str]] = (
-            () if self._call.answered_at is not None else [("answer", "")]
-        )
+        first = [*PLAYS_LISTS]
+        if self._call.answered_at is None:
+            first.insert(0, ("answer", ""))
         scope = Scope(facts(self._call), variables)
         self._step = LiveStep(self._switch, self._call, scope, kept, first=first)
         walk(self._step, kept.position)

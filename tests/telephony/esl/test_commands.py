@@ -239,6 +239,7 @@ BUILDERS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
     (commands.assignment, {"name": "irisx_x", "value": "a = 'b'"}, "irisx_x=a = 'b'"),
     (commands.dtmf, {"value": "12"}, "12"),
     (commands.source, {"value": "file_string:///a/b.wav!/c.wav"}, "file_string:///a/b.wav!/c.wav"),
+    (commands.source, {"value": "/a/b.wav!/c.wav"}, "/a/b.wav!/c.wav"),
     (commands.path, {"value": "/a/b.wav"}, "/a/b.wav"),
     (commands.channel_id, {"value": CHANNEL}, CHANNEL),
     (commands.variable_name, {"value": "sip_h_X-Irisx-Call"}, "sip_h_X-Irisx-Call"),
