@@ -110,7 +110,7 @@ def parse(raw: Mapping[str, Any], field: str = "destination") -> Destination:
     try:
         return _DESTINATION.validate_python(dict(raw))
     except PydanticError as error:
-        raise invalid(field, error.errors()[0]["msg"]) from None
+        raise invalid(field, error.errors()[0]["msg"].removeprefix("Value error, ")) from None
 
 
 def from_text(text: str, field: str) -> Destination:

@@ -50,14 +50,14 @@ class Node(BaseModel):
 
     def _names(self, outcome: str) -> Iterator[str]:
         """The branches that an outcome takes, the first that is there."""
-        fallback = self.config.outcomes().fallback
+        outcomes = self.config.outcomes()
         name: str | None = outcome
         while name is not None:
             yield name
-            name = fallback.get(name)
+            name = outcomes.fallback.get(name)
         if outcome != NEXT:
             yield DEFAULT
-        if outcome in (TIME_LIMIT, FAILED):
+        if outcome in {TIME_LIMIT, FAILED} - outcomes.required:
             yield NEXT
 
     def _exit(self, branch: str) -> str | None:

@@ -13,10 +13,15 @@ from irisx.telephony.ivr.nodes import TYPES
 MAX_JSON_DEPTH = 24
 _MAX_INT = 2**63 - 1
 _MAX_ISSUES = 200
+#: Names that pydantic puts into a place for the alternative that it chose.
+_ALTERNATIVES = ("text", "prompt", "url", "say", "silence_ms", "value", "all", "any", "not")
+_CONDITIONS = ("when", "not")
 
 
 def read(document: Any) -> tuple[Flow | None, list[Issue]]:
     """The flow, or an error for every fault of the document's form."""
+    if not isinstance(document, dict):
+        return None, [error("form", "a flow is a JSON object with name, entry_point and nodes")]
     if (wrong := _not_storable(document)) is not None:
         return None, [error("form", wrong)]
     try:
@@ -70,8 +75,8 @@ def _visible(place: tuple[int | str, ...]) -> Iterator[int | str]:
     """The parts of a place that stand in the document, not the names of pydantic's alternatives."""
     previous: int | str = ""
     for part in place:
-        alternative = part in ("text", "prompt", "url", "say", "silence_ms", "value", "all", "any")
-        if not (alternative and (isinstance(previous, int) or previous in ("when", "not"))):
+        chosen = part in _ALTERNATIVES and (isinstance(previous, int) or previous in _CONDITIONS)
+        if part != "[key]" and not chosen:
             yield part
         previous = part
 

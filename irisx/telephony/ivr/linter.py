@@ -4,7 +4,7 @@ Every message names the node and the fix. Errors refuse publishing; warnings are
 administrator should know.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -16,6 +16,7 @@ from irisx.telephony.ivr.form import read
 from irisx.telephony.ivr.issues import Issue, Severity, error, warning
 from irisx.telephony.ivr.nodes.asking import DIGITS, TIMEOUT
 from irisx.telephony.ivr.nodes.base import DEFAULT, FAILED, NEXT, TIME_LIMIT, Catalog
+from irisx.telephony.ivr.nodes.condition import ConditionNode
 from irisx.telephony.ivr.nodes.subflow import Subflow
 from irisx.telephony.ivr.template import BadTemplate, check
 from irisx.telephony.ivr.variables import variable_issues
@@ -98,8 +99,9 @@ def _exits(node: Node) -> Iterator[Issue]:
                 f"branches.{branch}",
             )
         elif branch == NEXT or not (outcomes.allows(branch) or branch in (TIME_LIMIT, FAILED)):
-            usual = sorted((outcomes.required | outcomes.optional) - {NEXT, DEFAULT})
-            names = [*usual, DEFAULT] + ([outcomes.keys_are] if outcomes.keys else [])
+            usual = outcomes.named | outcomes.required | outcomes.optional
+            names = [*sorted(usual - {NEXT, DEFAULT}), DEFAULT]
+            names += [outcomes.keys_are] if outcomes.keys else []
             fix = "use the field `next`" if branch == NEXT else f"it can have {', '.join(names)}"
             yield error(
                 "unknown_branch",
@@ -115,15 +117,15 @@ def _exits(node: Node) -> Iterator[Issue]:
             node.id,
             "next",
         )
-    for outcome in sorted(outcomes.required - {NEXT}):
-        if node.target(outcome) is None:
-            yield error(
-                "missing_outcome",
-                f"{node.id} ({node.type}) leads nowhere after {outcome!r}; add a branch "
-                f"{outcome!r} or {DEFAULT!r}",
-                node.id,
-                f"branches.{outcome}",
-            )
+    missing = {name for name in outcomes.required - {NEXT} if node.target(name) is None}
+    for outcome in sorted(missing | (outcomes.named - node.branches.keys())):
+        fix = f"{outcome!r} or {DEFAULT!r}" if outcome in missing - {DEFAULT} else repr(outcome)
+        yield error(
+            "missing_outcome",
+            f"{node.id} ({node.type}) leads nowhere after {outcome!r}; add a branch {fix}",
+            node.id,
+            f"branches.{outcome}",
+        )
     if NEXT in outcomes.required and node.target(NEXT) is None:
         yield warning(
             "ends_here",
@@ -226,9 +228,7 @@ def _loops(flow: Flow) -> Iterator[Issue]:
     for circle in graph.circles(leads, turning):
         yield error(
             "endless_loop",
-            f"{' → '.join([*circle, circle[0]])} goes round for ever: nothing in it waits for the "
-            "caller or counts; put a gather or menu into it, or count with set_variable and leave "
-            "by a condition",
+            f"{' → '.join([*circle, circle[0]])} goes round for ever: {_why(flow, leads, circle)}",
             circle[0],
         )
     silent = {
@@ -246,6 +246,17 @@ def _loops(flow: Flow) -> Iterator[Issue]:
                 "the call's longest duration; lead the timeout out, and set attempts instead",
                 circle[0],
             )
+
+
+def _why(flow: Flow, leads: graph.Graph, circle: Collection[str]) -> str:
+    for node in flow.nodes:
+        inside = node.id in circle and isinstance(node.config, ConditionNode)
+        if inside and leads[node.id] <= set(circle):
+            return f"all branches of {node.id} lead back into it; lead one out"
+    return (
+        "nothing in it waits for the caller or counts; put a gather or menu into it, or count with "
+        "set_variable and leave by a condition"
+    )
 
 
 def _limits(flow: Flow, leads: graph.Graph) -> Iterator[str]:
@@ -270,4 +281,5 @@ def _limits(flow: Flow, leads: graph.Graph) -> Iterator[str]:
 
 def _may_end(node: Node) -> bool:
     """Whether an outcome of the node is the flow's end."""
-    return any(node.target(outcome) is None for outcome in node.config.outcomes().required)
+    outcomes = node.config.outcomes()
+    return any(node.target(outcome) is None for outcome in outcomes.required | outcomes.named)

@@ -6,17 +6,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 #: A variable's name; the names of RESERVED are taken.
 VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}\Z")
-VariableName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$", examples=["account"])]
 RESERVED = frozenset({"call", "caller", "contact", "now", "true", "false", "none", "not", "and"})
 MAX_VARIABLES = 200
 MAX_VALUE_BYTES = 4096
 MAX_TOTAL_BYTES = 32_768
 
 Json = None | bool | int | float | str | list[Any] | dict[str, Any]
+
+
+def _not_reserved(name: str) -> str:
+    if name in RESERVED:
+        raise ValueError(f"{name} is taken; give the variable another name")
+    return name
+
+
+VariableName = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$", examples=["account"]),
+    AfterValidator(_not_reserved),
+]
 
 
 class VariableRefused(Exception):

@@ -53,11 +53,13 @@ class Outcomes:
 
     `required`: these must lead somewhere: by a branch of their own, by `fallback`'s branch or by
     `default` (`next`, for the outcome of that name, may be missing: the flow ends there).
+    `named`: these, which the config names, must have a branch of their own.
     `optional`: these may have a branch, which is taken instead of what is usual.
     `keys`: what further branches may be called, such as digits; `keys_are` says it in words.
     """
 
     required: frozenset[str] = frozenset({NEXT})
+    named: frozenset[str] = frozenset()
     optional: frozenset[str] = frozenset()
     keys: Pattern[str] | None = None
     keys_are: str = ""
@@ -67,7 +69,7 @@ class Outcomes:
         """Whether a node may have a branch of this name."""
         return (
             branch == DEFAULT
-            or branch in self.required
+            or branch in self.required | self.named
             or branch in self.optional
             or (self.keys is not None and self.keys.fullmatch(branch) is not None)
         )

@@ -28,7 +28,9 @@ class ConditionNode(NodeConfig):
     time_zone: TimeZone = Field("UTC", description="Of the fields of `now`.")
 
     def outcomes(self) -> Outcomes:
-        return Outcomes(required=frozenset({DEFAULT, *(case.branch for case in self.cases)}))
+        return Outcomes(
+            required=frozenset({DEFAULT}), named=frozenset(case.branch for case in self.cases)
+        )
 
     def templates(self) -> Iterator[tuple[str, str]]:
         for field, comparison in self._comparisons():

@@ -28,7 +28,8 @@ class Menu(Asking):
 
     def outcomes(self) -> Outcomes:
         return Outcomes(
-            required=frozenset({TIMEOUT, *self.options}),
+            required=frozenset({TIMEOUT}),
+            named=frozenset(self.options),
             optional=frozenset({INVALID}),
             keys=None if self.options else DIGITS,
             keys_are="the choice's digits",
