@@ -53,7 +53,8 @@ class Installation:
         self.home = Path(tempfile.mkdtemp(prefix="irisx-home-"))
         self.port, sandbox_sip = free_ports(2)
         self.url = f"http://127.0.0.1:{self.port}"
-        self.freeswitch = freeswitch or FreeSwitch(api_url=self.url)
+        self.freeswitch = freeswitch or FreeSwitch()
+        self.freeswitch.environment["IRISX_API_URL"] = self.url
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("IRISX_")},
             "IRISX_HOME": str(self.home),
