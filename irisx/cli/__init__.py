@@ -24,6 +24,7 @@ _COMMANDS = {
     "carrier": "irisx.cli.carriers:carrier",
     "key": "irisx.cli.keys:key",
     "sip-account": "irisx.cli.sip_accounts:sip_account",
+    "amd": "irisx.cli.amd:amd",
     "doctor": "irisx.cli.doctor:doctor",
     "settings": "irisx.cli.settings:settings",
 }

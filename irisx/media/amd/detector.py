@@ -1,0 +1,216 @@
+"""The detector: audio in, one verdict out."""
+
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from irisx.media.amd.features import Speech, Timeline
+from irisx.media.amd.frames import RATE, Frame, Framer, Samples
+from irisx.media.amd.settings import Mode, Settings
+from irisx.media.amd.tones import Signal, Tone, ToneTracker, is_beep
+from irisx.media.amd.voice import VoiceModel
+
+#: How much longer a pause must be while somebody far away goes on talking.
+_BACKGROUND_MS = 200
+#: Ringing after the answer (a switchboard): silence is waited for beyond its pauses.
+_RING_PAUSE_MS = 6_000
+_LONGEST_RINGING_MS = 60_000
+#: Less speech than this (ms) before a tone is no greeting.
+_GREETING_MS = 500
+#: The voice model may call the beginning of a tone speech for so long (ms).
+_VOICE_TAIL_MS = 100
+#: With `message_end`: no beep for so long after the greeting's end, or in all: go on without.
+_NO_BEEP_MS = 3_000
+_LONGEST_GREETING_MS = 60_000
+
+
+class Result(StrEnum):
+    HUMAN = "human"
+    MACHINE = "machine"
+    FAX = "fax"
+    SILENCE = "silence"
+    UNKNOWN = "unknown"
+
+
+class Cause(StrEnum):
+    #: The callee spoke and waits for an answer.
+    AFTER_GREETING_SILENCE = "after_greeting_silence"
+    GREETING_LENGTH = "greeting_length"
+    MAXIMUM_WORDS = "maximum_words"
+    BEEP = "beep"
+    SIT = "sit"
+    FAX_CED = "fax_ced"
+    FAX_CNG = "fax_cng"
+    INITIAL_SILENCE = "initial_silence"
+    TOTAL_ANALYSIS_TIME = "total_analysis_time"
+    #: The audio ended before there was a decision.
+    AUDIO_ENDED = "audio_ended"
+
+
+#: Share of the verdicts of each cause that are right, on the development corpus (docs/amd.md).
+_CONFIDENCE = {
+    Cause.AFTER_GREETING_SILENCE: 0.97,
+    Cause.GREETING_LENGTH: 0.86,
+    Cause.MAXIMUM_WORDS: 0.85,
+    Cause.BEEP: 0.90,
+    Cause.SIT: 0.99,
+    Cause.FAX_CED: 0.99,
+    Cause.FAX_CNG: 0.95,
+    Cause.INITIAL_SILENCE: 0.90,
+    Cause.TOTAL_ANALYSIS_TIME: 0.0,
+    Cause.AUDIO_ENDED: 0.0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What took the call. Times in ms, from the answer unless they say otherwise."""
+
+    result: Result
+    cause: Cause
+    #: How often a verdict of this cause is right, 0…1; 0 where nothing was decided.
+    confidence: float
+    decided_at_ms: int
+    #: From the first speech; None without speech.
+    decided_after_speech_ms: int | None
+    features: dict[str, Any]
+    beep_at_ms: int | None = None
+    beep_end_ms: int | None = None
+
+
+class Detector:
+    """Listens to one call from its answer on.
+
+    Feed it what the callee says, in chunks of any size: the verdict depends on the audio alone,
+    not on how it was cut. After the verdict it goes on listening for the beep, if it is fed on.
+    """
+
+    def __init__(self, settings: Settings, rate: int = RATE) -> None:
+        """Raises ValueError for another rate than 8000 Hz."""
+        if rate != RATE:
+            raise ValueError(f"the detector listens at {RATE} Hz, not at {rate}")
+        self._settings = settings
+        self._framer = Framer()
+        self._model = VoiceModel()
+        self._timeline = Timeline(settings.minimum_word_length, settings.between_words_silence)
+        self._tones = ToneTracker()
+        self._decision: Verdict | None = None
+        self._delivered = False
+        #: The first beep after speech.
+        self.beep: Tone | None = None
+
+    def feed(self, pcm: Samples) -> Verdict | None:
+        """Hear more: 16-bit samples of any number. The verdict, once, when there is one."""
+        verdict = None
+        for frame in self._framer.cut(pcm):
+            verdict = self._hear(frame) or verdict
+        return verdict
+
+    def close(self) -> Verdict | None:
+        """The audio is over. The verdict, if `feed` has not given it: at worst `unknown`."""
+        if self._delivered:
+            return None
+        if self._decision is None:
+            speech = self._timeline.speech()
+            result = Result.SILENCE if speech is None else Result.UNKNOWN
+            self._decide(result, Cause.AUDIO_ENDED, speech)
+        return self._deliver()
+
+    def _hear(self, frame: Frame) -> Verdict | None:
+        tone = self._tones.add(frame)
+        if self._delivered and self.beep is not None:
+            return None
+        self._timeline.add(frame, self._model.probability(frame))
+        speech = self._timeline.speech()
+        if self.beep is None and tone is not None and _ends_greeting(tone, speech):
+            self.beep = tone
+        if self._decision is None:
+            judged = self._judge(speech)
+            if judged is None:
+                return None
+            self._decide(*judged, speech)
+        if self._delivered or self._awaits_beep(speech):
+            return None
+        return self._deliver()
+
+    def _judge(self, speech: Speech | None) -> tuple[Result, Cause] | None:
+        """Result and cause, as soon as there is enough to tell."""
+        return self._by_tones(speech) or (
+            self._without_speech() if speech is None else self._by_speech(speech)
+        )
+
+    def _by_tones(self, speech: Speech | None) -> tuple[Result, Cause] | None:
+        match self._tones.signal():
+            case Signal.SIT:
+                return Result.MACHINE, Cause.SIT
+            case Signal.CED:
+                return Result.FAX, Cause.FAX_CED
+            # The same tone after a greeting is a beep.
+            case Signal.CNG if not _is_greeting(speech):
+                return Result.FAX, Cause.FAX_CNG
+        return (Result.MACHINE, Cause.BEEP) if self.beep else None
+
+    def _without_speech(self) -> tuple[Result, Cause] | None:
+        now, ring = self._timeline.now, self._tones.last_ring
+        heard = now if ring is None else now - ring
+        patience = self._settings.initial_silence
+        if ring is not None and now < _LONGEST_RINGING_MS:
+            patience = max(patience, _RING_PAUSE_MS)
+        if heard >= patience and not self._tones.sounding:
+            return Result.SILENCE, Cause.INITIAL_SILENCE
+        return None
+
+    def _by_speech(self, speech: Speech) -> tuple[Result, Cause] | None:
+        settings = self._settings
+        if speech.voiced >= settings.greeting_length:
+            return Result.MACHINE, Cause.GREETING_LENGTH
+        if speech.words > settings.maximum_words:
+            return Result.MACHINE, Cause.MAXIMUM_WORDS
+        waiting = max(speech.quiet, speech.pause - _BACKGROUND_MS)
+        if speech.words and waiting >= settings.after_greeting_silence:
+            return Result.HUMAN, Cause.AFTER_GREETING_SILENCE
+        if self._timeline.now - speech.start >= settings.total_analysis_time:
+            return Result.UNKNOWN, Cause.TOTAL_ANALYSIS_TIME
+        return None
+
+    def _decide(self, result: Result, cause: Cause, speech: Speech | None) -> None:
+        now = self._timeline.now
+        self._decision = Verdict(
+            result=result,
+            cause=cause,
+            confidence=_CONFIDENCE[cause],
+            decided_at_ms=now,
+            decided_after_speech_ms=None if speech is None else now - speech.start,
+            features={} if speech is None else asdict(speech),
+        )
+
+    def _awaits_beep(self, speech: Speech | None) -> bool:
+        """Whether the verdict is held back for the beep."""
+        decision = self._decision
+        assert decision is not None
+        if self._settings.mode is not Mode.MESSAGE_END or self.beep is not None:
+            return False
+        if decision.result is not Result.MACHINE or decision.cause is Cause.SIT or speech is None:
+            return False
+        return self._tones.sounding or (
+            speech.pause < _NO_BEEP_MS and self._timeline.now < _LONGEST_GREETING_MS
+        )
+
+    def _deliver(self) -> Verdict:
+        decision = self._decision
+        assert decision is not None
+        self._delivered = True
+        if self.beep is None:
+            return decision
+        return replace(decision, beep_at_ms=self.beep.start, beep_end_ms=self.beep.end)
+
+
+def _ends_greeting(tone: Tone, speech: Speech | None) -> bool:
+    """Whether it is a beep after speech, not a vowel of the speech."""
+    if speech is None or not (is_beep(tone) and _is_greeting(speech)):
+        return False
+    return speech.quiet + _VOICE_TAIL_MS >= tone.end - tone.start
+
+
+def _is_greeting(speech: Speech | None) -> bool:
+    return speech is not None and speech.voiced >= _GREETING_MS
