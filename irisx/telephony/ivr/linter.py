@@ -18,6 +18,7 @@ from irisx.telephony.ivr.nodes.asking import DIGITS, TIMEOUT
 from irisx.telephony.ivr.nodes.base import DEFAULT, FAILED, NEXT, TIME_LIMIT, Catalog
 from irisx.telephony.ivr.nodes.condition import ConditionNode
 from irisx.telephony.ivr.nodes.subflow import Subflow
+from irisx.telephony.ivr.scope import Scope, VariableRefused
 from irisx.telephony.ivr.template import BadTemplate, check
 from irisx.telephony.ivr.variables import variable_issues
 
@@ -58,6 +59,13 @@ def _issues(flow: Flow, catalog: Catalog, flow_id: str | None) -> Iterator[Issue
 
 
 def _structure(flow: Flow) -> Iterator[Issue]:
+    scope = Scope({})
+    for name, value in flow.variables.items():
+        try:
+            scope.set(name, value)
+        except VariableRefused as refused:
+            yield error("variables", f"variables: {refused}; make it smaller", field="variables")
+            return
     known: set[str] = set()
     for node in flow.nodes:
         if node.id in known:

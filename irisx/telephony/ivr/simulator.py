@@ -92,8 +92,9 @@ def mismatches(result: Simulation, expect: Expectation) -> Iterator[str]:
         yield f"the path is {_arrows(path)}, not {_arrows(expect.path)}"
     if not _in_order(expect.passes, path, lambda wanted, node: wanted == node):
         yield f"the path {_arrows(path)} does not pass {_arrows(expect.passes)}"
-    if expect.ends_at is not None and path[-1] != expect.ends_at:
-        yield f"it ends at {path[-1]}, not at {expect.ends_at}"
+    last = path[-1] if path else None
+    if expect.ends_at is not None and last != expect.ends_at:
+        yield f"it ends at {last}, not at {expect.ends_at}"
     for name, value in expect.variables.items():
         if result.variables.get(name) != value:
             yield f"{name} is {result.variables.get(name)!r}, not {value!r}"
@@ -182,7 +183,8 @@ class _SimulatedCall:
         return template.render(text, {**self._scope.values, "now": self._clock})
 
     def explain(self, reason: str) -> None:
-        self.steps[-1].reasons.append(reason)
+        if self.steps:
+            self.steps[-1].reasons.append(reason)
 
     def play(self, audio: Sequence[Audio], *, barge_in: bool = True) -> None:
         self._hear(audio)
@@ -281,7 +283,8 @@ class _SimulatedCall:
         return answers[min(used, len(answers) - 1)]
 
     def _did(self, what: str, **details: Any) -> None:
-        self.steps[-1].did.append({"what": what, **details})
+        if self.steps:
+            self.steps[-1].did.append({"what": what, **details})
 
     def _note_changes(self) -> None:
         for name in sorted(self._scope.changed):

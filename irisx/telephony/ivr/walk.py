@@ -12,6 +12,8 @@ from irisx.telephony.ivr.template import RenderFailed
 #: So many nodes a call may pass; a flow that needs more goes round in circles.
 MAX_STEPS = 1000
 MAX_DEPTH = 8
+#: The outcome of a node in which the flow ended the call.
+ENDED = "end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +77,14 @@ def walk(walker: Walker, position: Position) -> str:
     """
     while True:
         node = walker.version(position.place.version).node(position.place.node)
-        if node is None:
-            raise LookupError(f"version {position.place.version} has no {position.place.node}")
+        if node is None:  # of a draft; what is published has all its nodes
+            walker.explain(f"there is no node {position.place.node}")
+            _leave_callers(walker, position)
+            cause = "NORMAL_TEMPORARY_FAILURE"
+            break
         if position.steps > MAX_STEPS:
             walker.explain(f"more than {MAX_STEPS} nodes: the flow goes round in circles")
+            _leave_callers(walker, position)
             cause = "EXCHANGE_ROUTING_ERROR"
             break
         walker.entered(position, node)
@@ -107,7 +113,8 @@ def _after(walker: Walker, position: Position, node: Node, result: Result) -> Po
     """Where the call goes on."""
     match result:
         case End():
-            walker.left(position, node, "end")
+            walker.left(position, node, ENDED)
+            _leave_callers(walker, position)
             return result
         case Enter():
             return _enter(walker, position, node, result)
@@ -123,15 +130,30 @@ def _after(walker: Walker, position: Position, node: Node, result: Result) -> Po
     return _return(walker, position, NEXT)
 
 
+def _leave_callers(walker: Walker, position: Position) -> None:
+    """The call ends in a subflow: the nodes that wait for it are left as well."""
+    for depth in reversed(range(len(position.callers))):
+        place = position.callers[depth]
+        waiting = walker.version(place.version).node(place.node)
+        assert waiting is not None, "it ran when the subflow was entered"
+        walker.left(
+            replace(position, place=place, callers=position.callers[:depth]), waiting, ENDED
+        )
+
+
 def _enter(walker: Walker, position: Position, node: Node, enter: Enter) -> Position | End:
     found = walker.published(enter.flow)
     if found is None or len(position.callers) >= MAX_DEPTH:
         reason = "is not published" if found is None else f"is more than {MAX_DEPTH} flows deep"
         walker.explain(f"{enter.flow} {reason}")
         return _after(walker, position, node, FAILED)
-    for name, value in found.flow.variables.items():
-        if name not in walker.scope.variables:
-            walker.scope.set(name, value)
+    try:
+        for name, value in found.flow.variables.items():
+            if name not in walker.scope.variables:
+                walker.scope.set(name, value)
+    except VariableRefused as error:
+        walker.explain(str(error))
+        return _after(walker, position, node, FAILED)
     callers = (*position.callers, position.place) if enter.returns else ()
     if not enter.returns:
         walker.left(position, node, "flow")
@@ -144,6 +166,5 @@ def _return(walker: Walker, position: Position, outcome: str) -> Position | End:
         return End()
     back = replace(position, place=position.callers[-1], callers=position.callers[:-1])
     node = walker.version(back.place.version).node(back.place.node)
-    if node is None:
-        raise LookupError(f"version {back.place.version} has no {back.place.node}")
+    assert node is not None, "it ran when the subflow was entered"
     return _after(walker, back, node, outcome)

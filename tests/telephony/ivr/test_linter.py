@@ -139,6 +139,11 @@ BROKEN: dict[str, tuple[Any, str, tuple[str, ...]]] = {
     ),
     "a text with a zero": (document(say("a", "x\0y")), "form", ("character 0",)),
     # structure
+    "a large variable": (
+        document(bye(), variables={"x": "y" * 5000}),
+        "variables",
+        ("x is larger than 4096 bytes", "smaller"),
+    ),
     "two nodes of one id": (
         document(say("a"), bye("a")),
         "duplicate_id",
