@@ -126,7 +126,7 @@ def site() -> Iterator[Site]:
 
 
 def test_calls_outlive_a_cut_connection_to_the_switch(site: Site) -> None:
-    parked, ringing, over = site.place(STAYS), site.place(RINGS), site.place(STAYS)
+    parked, ringing, over = site.place(STAYS), site.place(RINGS, timeout=300), site.place(STAYS)
     bridged = site.place(STAYS, on_answer={"type": "number", "to": PARTNER})
     for sid in (parked, over, bridged):
         site.wait_status(sid, "in-progress")
@@ -170,7 +170,7 @@ def test_without_redis_calls_go_on_and_are_recorded(site: Site) -> None:
 def test_without_the_database_calls_go_on_and_their_records_arrive(site: Site) -> None:
     with site.call_in(hold_ms=100):  # whose number it is is known from now on
         pass
-    parked, ringing, over = site.place(STAYS), site.place(RINGS), site.place(STAYS)
+    parked, ringing, over = site.place(STAYS), site.place(RINGS, timeout=300), site.place(STAYS)
     for sid in (parked, over):
         site.wait_status(sid, "in-progress")
     site.wait_status(ringing, "ringing")
@@ -202,7 +202,7 @@ def test_without_the_database_calls_go_on_and_their_records_arrive(site: Site) -
 
 
 def test_a_restart_of_the_switch_ends_its_calls_and_the_next_ones_work(site: Site) -> None:
-    parked, ringing = site.place(STAYS), site.place(RINGS)
+    parked, ringing = site.place(STAYS), site.place(RINGS, timeout=300)
     site.wait_status(parked, "in-progress")
     site.wait_status(ringing, "ringing")
     os.kill(site.irisx.freeswitch.pid, 9)
