@@ -44,7 +44,7 @@ from irisx.api.auth import (
     idempotency_key,
     tenant_caller,
 )
-from irisx.api.schemas import ErrorBody
+from irisx.api.schemas import ErrorBody, Form
 from irisx.kernel.errors import Detail, TooManyRequests, Unavailable, ValidationError
 from irisx.kernel.ratelimit import Usage, limiter
 from irisx.tenancy import idempotency
@@ -154,6 +154,7 @@ class _Operation:
         self.takes_request = "request" in hints
         self.body: type[BaseModel] | None = hints.get("body")
         self.query: type[BaseModel] | None = hints.get("query")
+        self.form: type[Form] | None = hints.get("form")
         self.query_lists = _list_fields(self.query) if self.query else frozenset()
         names = re.findall(r"<(?:\w+:)?(\w+)>", rule)
         self.path: type[BaseModel] | None = None
@@ -174,7 +175,7 @@ class _Operation:
                     raise
                 raise Unavailable(f"This took longer than {REQUEST_SECONDS:.0f} s.") from None
 
-        parts = {"path": self.path, "query": self.query, "body": self.body}
+        parts = {"path": self.path, "query": self.query, "body": self.body, "form": self.form}
         endpoint.__name__ = self.view.__name__
         endpoint.__doc__ = inspect.getdoc(self.view)
         endpoint.__annotations__ = {name: part for name, part in parts.items() if part}
@@ -251,6 +252,11 @@ class _Operation:
                 arguments["body"] = self.body.model_validate_json(_json_bytes(request))
             except PydanticError as error:
                 faults += _faults(error)
+        if self.form is not None:
+            try:
+                arguments["form"] = self.form.model_validate(_form_values(request, self.form))
+            except PydanticError as error:
+                faults += _faults(error)
         if faults:
             raise ValidationError(_summary(faults), details=faults)
         return arguments
@@ -308,7 +314,7 @@ class _Operation:
         errors |= {404} if self.path else set()
         errors |= {409} if method != "get" else set()
         errors |= {413} if method == "post" else set()
-        errors |= {413, 415} if self.body else set()
+        errors |= {413, 415} if self.body or self.form else set()
         for code in sorted(errors | set(also)):
             meaning = also.get(code) or HTTPStatus(code).phrase
             if not isinstance(meaning, str):
@@ -368,19 +374,46 @@ def _json_bytes(incoming: Request) -> bytes:
     # A chunked body has no length beforehand: werkzeug cuts it at the limit and says nothing.
     if len(raw) >= (incoming.max_content_length or math.inf):
         raise RequestEntityTooLarge
-    if rb"\u0000" in raw and _holds_nul(raw):
+    if rb"\u0000" in raw and (fields := _fields_with_nul(raw)):
         raise ValidationError(
             "The body contains a NUL character.",
-            details=[{"field": "body", "message": "strings must not contain a NUL character"}],
+            details=[
+                {"field": field, "message": "must not contain a NUL character"} for field in fields
+            ],
         )
     return raw
 
 
-def _holds_nul(raw: bytes) -> bool:
+def _form_values(incoming: Request, form: type[Form]) -> dict[str, Any]:
+    """The fields and files of a multipart body."""
+    if incoming.mimetype != "multipart/form-data":
+        raise UnsupportedMediaType("Send multipart/form-data, with the file in a part of its own.")
+    incoming.max_content_length = form.MAX_BYTES
+    raw = incoming.get_data()  # kept by werkzeug: an Idempotency-Key stands for these bytes
+    if len(raw) >= form.MAX_BYTES:
+        raise RequestEntityTooLarge
+    if any("\x00" in text for text in incoming.form.values()):
+        raise ValidationError(
+            "A field contains a NUL character.",
+            details=[{"field": "body", "message": "fields must not contain a NUL character"}],
+        )
+    return {**incoming.form.to_dict(), **incoming.files.to_dict()}
+
+
+def _fields_with_nul(raw: bytes) -> list[str]:
     try:
-        pending = [from_json(raw)]
+        body = from_json(raw)
     except ValueError:
-        return False  # malformed: the model says so
+        return []  # malformed: the model says so
+    if not isinstance(body, dict):
+        return ["body"] if _holds_nul(body) else []
+    if _holds_nul(list(body)):  # a name of a field
+        return ["body"]
+    return [name for name, value in body.items() if _holds_nul(value)]
+
+
+def _holds_nul(value: Any) -> bool:
+    pending = [value]
     while pending:
         value = pending.pop()
         if isinstance(value, str) and "\x00" in value:

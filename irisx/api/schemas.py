@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -33,6 +33,13 @@ class Body(BaseModel):
     """A JSON request body: unknown fields are refused, `"5"` is no number."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Form(BaseModel):
+    """A multipart/form-data body with a file; at most MAX_BYTES in all."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    MAX_BYTES: ClassVar[int]
 
 
 #: Default of a field that a change may leave out: `model_dump(exclude_unset=True)` has it not.

@@ -11,6 +11,7 @@ from irisx.kernel.ids import call_sid, public_id
 from irisx.telephony.calls.models import Call, Recording, RecordingStatus
 from irisx.telephony.calls.states import CallStatus, Direction
 from irisx.telephony.ivr import service as ivr
+from irisx.telephony.ivr.prompt_models import Prompt
 from irisx.tenancy import api_keys, numbers, sip_accounts, users
 from irisx.tenancy.access import SYSTEM
 
@@ -32,6 +33,7 @@ class ForeignIds(dict[str, str]):
         "flow_id": "flow",
         "key_id": "key",
         "number_id": "num",
+        "prompt_id": "prm",
         "tenant_id": "ten",
         "user_id": "usr",
         "webhook_id": "whk",
@@ -73,6 +75,11 @@ class ForeignIds(dict[str, str]):
         )
         with transaction() as session:
             session.add_all([webhook, call, recording])
+        prompt = Prompt(
+            tenant_id=tenant_id, name="Theirs", source_format="WAV", duration_ms=1, size_bytes=1
+        )
+        with transaction() as session:
+            session.add(prompt)
         flow = ivr.create(SYSTEM, tenant_id, FLOW, publish=False)
         super().__init__(
             account_id=account.row.public_id,
@@ -81,6 +88,7 @@ class ForeignIds(dict[str, str]):
             node_type="play",
             number="1",
             number_id=number.public_id,
+            prompt_id=prompt.public_id,
             recording_id=str(recording.id),
             sid=call_sid(call.id),
             user_id=user.public_id,

@@ -61,7 +61,10 @@ class Kept:
         """Raises Unreadable."""
         try:
             packed = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
-            raw = json.loads(zlib.decompressobj().decompress(packed, _MAX_BYTES))
+            unpacker = zlib.decompressobj()
+            raw = json.loads(unpacker.decompress(packed, _MAX_BYTES))
+            if not unpacker.eof:
+                raise ValueError("cut short")
             raw["position"] = _position(raw["position"])
             raw["entries"] = [(int(step), int(at)) for step, at in raw["entries"]]
             return cls(**raw)
