@@ -7,6 +7,7 @@ from pathlib import Path
 from irisx.cli.installation import write_private
 from irisx.kernel.errors import Forbidden, Unauthorized
 from irisx.settings import get_settings
+from irisx.telephony.carriers import SCRIPTED
 from irisx.tenancy import api_keys, carriers, numbers, tenants
 from irisx.tenancy.access import ALL, SYSTEM
 from irisx.tenancy.models import PhoneNumber, Tenant
@@ -54,7 +55,7 @@ def _first_tenant() -> Tenant:
     carriers.create(
         SYSTEM,
         name="Sandbox",
-        host="sandbox.invalid",
+        host=SCRIPTED,
         port=5060,
         transport="udp",
         prefixes=[""],

@@ -22,6 +22,22 @@ log = structlog.get_logger()
 _VARIABLE = "irisx_gateways"
 
 
+#: The host of a sandbox carrier whose far ends are the sandbox's own, chosen by number.
+SCRIPTED = "sandbox.invalid"
+
+
+def point_sandbox(switch: Switch) -> None:
+    """Tell the sandbox which of its carriers lead to a real SIP address.
+
+    Raises SQLAlchemyError or EslError.
+    """
+    with transaction() as session:
+        enabled = session.scalars(select(Carrier).where(Carrier.enabled, Carrier.sandbox)).all()
+    for carrier in enabled:
+        address = "" if carrier.host == SCRIPTED else f"{carrier.host}:{carrier.port}"
+        _quietly(switch, f"sandbox_gateway {carrier.gateway} {address}".rstrip())
+
+
 def refresh(switch: Switch) -> bool:
     """Apply the carriers of the database; False: the API is away, try again later.
 

@@ -24,6 +24,7 @@ from irisx.telephony.bus import request, wake_dialer
 from irisx.telephony.calls.ended import REALM
 from irisx.telephony.calls.models import Call, CallEvent
 from irisx.telephony.calls.states import CallStatus, Direction
+from irisx.telephony.carriers import SCRIPTED
 from irisx.telephony.engine import Engine
 from irisx.telephony.esl import commands
 from irisx.telephony.esl.commands import Api
@@ -130,7 +131,7 @@ class Line:
             self.far_ends.append(phone)
             self.carrier(number, phone.port)
         else:
-            self.carrier(number, 5060)
+            self.carrier(number, 5060, host=SCRIPTED)
         return number
 
     def carrier(self, number: str, port: int, **columns: Any) -> Carrier:
@@ -138,12 +139,11 @@ class Line:
         with transaction() as session:
             row = Carrier(
                 name=f"carrier {uuid4()}",
-                host="127.0.0.1",
                 port=port,
                 transport="udp",
                 prefixes=[number.removeprefix("+")],
                 sandbox=self.sandbox,
-                **columns,
+                **{"host": "127.0.0.1", **columns},
             )
             session.add(row)
         if self.freeswitch is not None:
@@ -218,6 +218,10 @@ class Line:
     def forget_carriers(self) -> None:
         with transaction() as session:
             session.execute(delete(Carrier))
+
+    def told(self, command: str) -> str:
+        """The switch's answer to an API command."""
+        return self.observer.api(Api(command))
 
     def kept_ends(self) -> str:
         """What the switch still keeps of channels that ended."""

@@ -12,12 +12,12 @@ _PASSWORD = "sandbox-of-the-tests"
 
 
 @contextmanager
-def sandbox_switch() -> Iterator[str]:
-    """A sandbox on a free port; its ESL URL."""
+def sandbox_switch(*arguments: str) -> Iterator[str]:
+    """A sandbox on a free port; its ESL URL. `arguments`: more of its command line."""
     settings = get_settings()
     settings.recording_path.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "irisx.sandbox", "--password", _PASSWORD]
-    command += ["--recordings", str(settings.recording_path)]
+    command += ["--recordings", str(settings.recording_path), *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:

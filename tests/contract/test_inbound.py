@@ -1,6 +1,9 @@
 """Calls in: found, refused with the right code, connected."""
 
+import pytest
+
 from tests.contract.rig import ANSWERS, BUSY, STAYS, Rig
+from tests.sipp import Sipp
 from tests.waiting import wait_until
 
 
@@ -35,6 +38,18 @@ def test_a_busy_destination_makes_the_caller_busy(line: Rig) -> None:
     assert call.reason == "USER_BUSY"
     if not line.sandbox:
         assert caller.responses[-1] == 486
+
+
+def test_a_carriers_signature_is_kept_on_the_call(line: Rig) -> None:
+    if line.freeswitch is None:
+        pytest.skip("the sandbox's scripted callers sign nothing")
+    identity = (
+        "eyJhbGciOiJFUzI1NiJ9.e30.c2ln;info=<https://cert.example/p.pem>;alg=ES256;ppt=shaken"
+    )
+    target = f"127.0.0.1:{line.freeswitch.sip_port}"
+    with Sipp("uac_signed", target, service=line.number, extra=identity):
+        row = wait_until(lambda: next(iter(line.rows()), None))
+    assert row.stir_shaken == {"identity": identity, "p_asserted_identity": "+15550199"}
 
 
 def test_an_unknown_number_is_404(line: Rig) -> None:

@@ -212,12 +212,10 @@ def _record(switch: Switch, event: Event, owner: Owner) -> LiveCall:
 
 
 def stir_shaken(headers: Mapping[str, str]) -> dict[str, str] | None:
-    """Identity (RFC 8224) and verstat (ATIS-1000074) as they came, kept for the call's record."""
+    """The Identity header (RFC 8224) and who the carrier says calls (RFC 3325), as they came."""
     kept = {
-        "identity": headers.get("variable_sip_h_Identity")
-        or headers.get("variable_sip_i_identity"),
+        "identity": headers.get("variable_sip_identity"),
         "p_asserted_identity": headers.get("variable_sip_P-Asserted-Identity"),
-        "verstat": headers.get("variable_sip_verstat"),
     }
     found = {name: value for name, value in kept.items() if value}
     return found or None
