@@ -6,6 +6,7 @@ import regex
 
 MAX_LENGTH = 200
 _SECONDS = 0.05
+_WRONG = (regex.error, RecursionError, OverflowError)
 
 
 class BadPattern(Exception):
@@ -21,13 +22,13 @@ def check(pattern: str) -> None:
     """Raises BadPattern."""
     try:
         _compiled(pattern)
-    except (regex.error, RecursionError, OverflowError) as error:
+    except _WRONG as error:
         raise BadPattern(f"no regular expression: {error}") from None
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Whether all of the text matches. What takes longer than 50 ms does not match."""
+    """Whether all of the text matches. What takes longer than 50 ms, or is no pattern, does not."""
     try:
         return _compiled(pattern).fullmatch(text, timeout=_SECONDS) is not None
-    except TimeoutError:
+    except (TimeoutError, *_WRONG):
         return False

@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+import structlog
 from pydantic import ValidationError as PydanticError
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from irisx.kernel.clock import now
 from irisx.kernel.db import transaction
-from irisx.kernel.errors import Conflict, Detail, NotFound, ValidationError
+from irisx.kernel.errors import Conflict, Detail, NotFound, Unavailable, ValidationError
 from irisx.telephony.ivr import catalog as catalogs
-from irisx.telephony.ivr import linter, versions
-from irisx.telephony.ivr.audio import UploadedPrompt
+from irisx.telephony.ivr import linter, prompts, versions
+from irisx.telephony.ivr.audio import UploadedPrompt, template_of
 from irisx.telephony.ivr.catalog import TenantCatalog
 from irisx.telephony.ivr.flow import Flow
 from irisx.telephony.ivr.form import read
@@ -26,8 +28,11 @@ from irisx.tenancy import audit
 from irisx.tenancy.access import Actor
 from irisx.tenancy.models import DestinationType, PhoneNumber
 
+log = structlog.get_logger(__name__)
+
 MAX_FLOWS = 1000
 MAX_VERSIONS = 1000
+_PREPARE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,8 @@ def create(by: Actor, tenant_id: int, document: dict[str, Any], *, publish: bool
         session.add(row)
         audit.created(session, by, row)
         version = _add_version(session, by, row, flow, publish=publish)
+    if publish:
+        _prepare(tenant_id, flow)
     return FlowView(row, version)
 
 
@@ -80,6 +87,8 @@ def update(
         version = _add_version(session, by, row, flow, publish=publish)
         row.name = flow.name
         audit.updated(session, by, row, before)
+    if publish:
+        _prepare(tenant_id, flow)
     return FlowView(row, version)
 
 
@@ -89,14 +98,35 @@ def publish(by: Actor, tenant_id: int, flow_id: int, number: int | None) -> Flow
     Raises ValidationError with every error of the linter and every test that fails.
     """
     view = get(tenant_id, flow_id, number=number)
-    _require_sound(_read(view.version.document), view.version.document, tenant_id, flow_id)
+    flow = _read(view.version.document)
+    _require_sound(flow, view.version.document, tenant_id, flow_id)
     with transaction() as session:
         row = _fetch(session, tenant_id, flow_id, lock=True)
         before = audit.snapshot(row)
         version = _version(session, row, view.version.number)
         _publish(row, version)
         audit.updated(session, by, row, before)
+    _prepare(tenant_id, flow)
     return FlowView(row, version)
+
+
+def _prepare(tenant_id: int, flow: Flow) -> None:
+    """Have everything ready that the flow always plays, so that no caller waits for it.
+
+    What is not ready in time is made on the first call that needs it.
+    """
+    until = now() + timedelta(seconds=_PREPARE_SECONDS)
+    for node in flow.nodes:
+        for _, item in node.config.played():
+            fixed = "{{" not in (template_of(item) or "")
+            if not fixed or prompts.is_at_hand(item) or now() > until:
+                continue
+            try:
+                prompts.file_of(item, tenant_id, wideband=False)
+            except prompts.NotThere as error:
+                log.info("ivr.not_prepared", tenant_id=tenant_id, node=node.id, reason=str(error))
+                if isinstance(error.__cause__, Unavailable):
+                    return
 
 
 def roll_back(by: Actor, tenant_id: int, flow_id: int) -> FlowView:

@@ -58,12 +58,15 @@ def uses(template: str) -> list[Use]:
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
-    """The template's text. A null is rendered as nothing. Raises RenderFailed or BadTemplate."""
+    """The template's text. A null is rendered as nothing. Raises RenderFailed."""
     if "{" not in template:
         return template
     try:
         text = _compiled(template).render(values)
-    except (UndefinedError, SecurityError, ArithmeticError, ValueError, TypeError) as error:
+    except (
+        BadTemplate, UndefinedError, SecurityError, ArithmeticError, LookupError, ValueError,
+        TypeError,
+    ) as error:  # fmt: skip
         raise RenderFailed(str(error)[:300]) from None
     if len(text) > MAX_OUTPUT:
         raise RenderFailed(f"the text is longer than {MAX_OUTPUT} characters")
