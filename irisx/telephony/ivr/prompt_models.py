@@ -1,10 +1,21 @@
 """Rows of uploaded prompts."""
 
+from datetime import datetime
+
 from sqlalchemy import BigInteger, ForeignKey, Integer, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from irisx.kernel.db import Base
 from irisx.tenancy.models import Noun
+
+
+class SpokenVersion(Base):
+    """A published version of a flow whose fixed texts are synthesised."""
+
+    __tablename__ = "ivr_spoken_versions"
+
+    version_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    spoken_at: Mapped[datetime]
 
 
 class Prompt(Noun, Base):
