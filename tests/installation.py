@@ -13,7 +13,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -163,8 +165,15 @@ class Installation:
         return _body(self.admin_request(method, path, body))
 
     def admin_request(self, method: str, path: str, body: Any = None) -> requests.Response:
+        """One request of the administrator; when he asked too much, once more a minute later."""
         headers = {"Authorization": f"Bearer {self._credentials['admin_token']}"}
-        return self._http.request(method, self.url + path, json=body, headers=headers, timeout=30)
+        while True:
+            sent = self._http.request(
+                method, self.url + path, json=body, headers=headers, timeout=30
+            )
+            if sent.status_code != HTTPStatus.TOO_MANY_REQUESTS:
+                return sent
+            time.sleep(int(sent.headers["Retry-After"]))
 
     # -- what tests need ------------------------------------------------------------------------
 
