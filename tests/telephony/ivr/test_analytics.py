@@ -22,7 +22,7 @@ FLOW = document(
 
 
 def visit(
-    tenant: Tenant, version: int, call: UUID, step: int, at: datetime, **fields: str
+    tenant: Tenant, version: int, call: UUID, step: int, at: datetime, outcome: str = "next"
 ) -> Visit:
     return Visit(
         call_id=call,
@@ -47,12 +47,8 @@ def test_calls_are_counted_by_node_and_outcome_over_all_versions(tenant: Tenant)
             call, version = uuid4(), view.version.id
             session.add_all(
                 [
-                    visit(
-                        tenant, version, call, 1, at, node="hello", node_type="play", outcome="next"
-                    ),
-                    visit(
-                        tenant, version, call, 2, at, node="ask", node_type="menu", outcome=outcome
-                    ),
+                    visit(tenant, version, call, 1, at),
+                    visit(tenant, version, call, 2, at, outcome),
                 ]
             )
         old = now() - timedelta(days=3)
