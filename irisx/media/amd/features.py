@@ -8,7 +8,7 @@ from irisx.media.amd.frames import FRAME_MS, Frame
 
 _SPEECH = 0.5
 #: What is this much quieter than the loudest speech (dB) is somebody in the background.
-_BACKGROUND_DB = 16.0
+_BACKGROUND_DB = 20.0
 #: Frames over which a level is measured.
 _LEVEL_FRAMES = 3
 #: Less than this many frames of speech is a click.

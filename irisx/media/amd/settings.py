@@ -1,7 +1,7 @@
 """The settings of the detector, named and meant as Asterisk's AMD() names and means them."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -25,9 +25,9 @@ class Action(StrEnum):
 #: What each mode takes for a number that is not given; how they were found: docs/amd.md.
 _PRESETS: dict[Mode, dict[str, int]] = {
     Mode.FAST: {
-        "initial_silence": 2500,
-        "greeting_length": 1500,
-        "after_greeting_silence": 800,
+        "initial_silence": 3000,
+        "greeting_length": 1400,
+        "after_greeting_silence": 900,
         "total_analysis_time": 3500,
         "maximum_words": 1,
     },
@@ -47,7 +47,7 @@ _PRESETS: dict[Mode, dict[str, int]] = {
     },
 }
 
-Milliseconds = Annotated[int, Field(ge=0, le=30_000)]
+_LONGEST_MS = 30_000
 
 
 class Settings(BaseModel):
@@ -60,21 +60,23 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     mode: Mode = Mode.BALANCED
-    initial_silence: Milliseconds = Field(
-        description="No speech for so long after the answer: silence."
+    initial_silence: int = Field(
+        description="No speech for so long after the answer: silence.", ge=0, le=_LONGEST_MS
     )
-    greeting_length: Milliseconds = Field(description="So much speech in all: machine.", ge=100)
-    after_greeting_silence: Milliseconds = Field(
-        description="A pause so long after speech: human.", ge=100
+    greeting_length: int = Field(
+        description="So much speech in all: machine.", ge=100, le=_LONGEST_MS
     )
-    total_analysis_time: Milliseconds = Field(
-        description="Undecided so long after the first speech: unknown.", ge=500
+    after_greeting_silence: int = Field(
+        description="A pause so long after speech: human.", ge=100, le=_LONGEST_MS
     )
-    minimum_word_length: Milliseconds = Field(
-        100, description="Speech that is shorter is no word.", le=2_000
+    total_analysis_time: int = Field(
+        description="Undecided so long after the first speech: unknown.", ge=500, le=_LONGEST_MS
     )
-    between_words_silence: Milliseconds = Field(
-        288, description="A pause so long ends a word.", ge=20, le=2_000
+    minimum_word_length: int = Field(
+        100, description="Speech that is shorter is no word.", ge=0, le=2_000
+    )
+    between_words_silence: int = Field(
+        350, description="A pause so long ends a word.", ge=20, le=2_000
     )
     maximum_words: int = Field(description="More words than these: machine.", ge=1, le=100)
     action_on_machine: Action = Action.LEAVE_VOICEMAIL
@@ -83,6 +85,6 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _with_preset(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or given.get("mode", Mode.BALANCED) not in set(Mode):
+        if not isinstance(given, dict) or given.get("mode", Mode.BALANCED) not in tuple(Mode):
             return given
         return _PRESETS[Mode(given.get("mode", Mode.BALANCED))] | given
