@@ -11,7 +11,7 @@ from irisx.kernel.db import transaction
 from irisx.kernel.jobs import Job, Runner
 from irisx.kernel.partitions import ensure_partitions
 from irisx.telephony.calls import recording_jobs
-from irisx.telephony.ivr import prompt_jobs
+from irisx.telephony.ivr import messages, prompt_jobs
 from irisx.tenancy import idempotency
 
 _HOUR = 3600.0
@@ -26,6 +26,7 @@ def jobs() -> list[Job]:
         Job("recordings.finish", recording_jobs.finish_recordings, 5.0),
         Job("recordings.delete_expired", recording_jobs.delete_expired, _HOUR),
         Job("recordings.erase_deleted", recording_jobs.erase_deleted, 60.0),
+        Job("ivr.announce_messages", messages.announce, 2.0),
         Job("ivr.speak_published", prompt_jobs.speak_published, 2.0),
         Job("partitions.ensure", _ensure_partitions, _DAY),
         Job("webhooks.forget_old", housekeeping.forget_old, _DAY),

@@ -12,6 +12,7 @@ from irisx.telephony.calls.models import Call, Recording, RecordingStatus
 from irisx.telephony.calls.states import CallStatus, Direction
 from irisx.telephony.ivr import service as ivr
 from irisx.telephony.ivr.prompt_models import Prompt
+from irisx.telephony.ivr.visit_models import Message
 from irisx.tenancy import api_keys, numbers, sip_accounts, users
 from irisx.tenancy.access import SYSTEM
 
@@ -32,6 +33,7 @@ class ForeignIds(dict[str, str]):
         "carrier_id": "car",
         "flow_id": "flow",
         "key_id": "key",
+        "message_id": "vm",
         "number_id": "num",
         "prompt_id": "prm",
         "tenant_id": "ten",
@@ -78,13 +80,23 @@ class ForeignIds(dict[str, str]):
         prompt = Prompt(
             tenant_id=tenant_id, name="Theirs", source_format="WAV", duration_ms=1, size_bytes=1
         )
+        message = Message(
+            tenant_id=tenant_id,
+            call_id=call.id,
+            mailbox="theirs",
+            path="their.wav",
+            min_ms=0,
+            from_number="+15557770001",
+            announced_at=now(),
+        )
         with transaction() as session:
-            session.add(prompt)
+            session.add_all([prompt, message])
         flow = ivr.create(SYSTEM, tenant_id, FLOW, publish=False)
         super().__init__(
             account_id=account.row.public_id,
             flow_id=flow.flow.public_id,
             key_id=key.row.public_id,
+            message_id=message.public_id,
             node_type="play",
             number="1",
             number_id=number.public_id,

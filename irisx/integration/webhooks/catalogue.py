@@ -26,6 +26,7 @@ EVENTS: dict[str, str] = {
     "call.recording.completed": "Recording of a call is stored and can be downloaded",
     "call.recording.failed": "Recording of a call could not be stored",
     "ivr.send_sms": "An IVR flow asks for a text message: to, from, text",
+    "voicemail.received": "A caller left a message: mailbox, from, duration_ms",
     DISABLED: "Webhook switched off after 410 Gone or days of failures",
     TEST: "Test event, sent by POST /v1/webhooks/{id}/test",
 }

@@ -133,6 +133,11 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('scope', 'key', name=op.f('pk_idempotency_keys'))
     )
     op.create_index('ix_idempotency_keys_created_at', 'idempotency_keys', [sa.literal_column('created_at')], unique=False)
+    op.create_table('ivr_spoken_versions',
+    sa.Column('version_id', sa.BigInteger(), nullable=False),
+    sa.Column('spoken_at', sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('version_id', name=op.f('pk_ivr_spoken_versions'))
+    )
     op.create_table('ivr_visits',
     sa.Column('call_id', sa.Uuid(), nullable=False),
     sa.Column('step', sa.Integer(), nullable=False),
@@ -243,6 +248,8 @@ def upgrade() -> None:
     sa.Column('path', sa.Text(), nullable=False),
     sa.Column('min_ms', sa.Integer(), nullable=False),
     sa.Column('from_number', sa.Text(), nullable=False),
+    sa.Column('announced_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('heard_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.ForeignKeyConstraint(['tenant_id'], ['tenants.id'], name=op.f('fk_ivr_messages_tenant_id_tenants')),
@@ -250,6 +257,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('path', name=op.f('uq_ivr_messages_path'))
     )
     op.create_index('ix_ivr_messages_mailbox', 'ivr_messages', ['tenant_id', 'mailbox', 'id'], unique=False)
+    op.create_index('ix_ivr_messages_new', 'ivr_messages', ['id'], unique=False, postgresql_where='announced_at IS NULL')
     op.create_table('ivr_prompts',
     sa.Column('tenant_id', sa.BigInteger(), nullable=False),
     sa.Column('name', sa.Text(), nullable=False),
@@ -381,6 +389,7 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_phone_numbers_tenant_id'), table_name='phone_numbers')
     op.drop_table('phone_numbers')
     op.drop_table('ivr_prompts')
+    op.drop_index('ix_ivr_messages_new', table_name='ivr_messages', postgresql_where='announced_at IS NULL')
     op.drop_index('ix_ivr_messages_mailbox', table_name='ivr_messages')
     op.drop_table('ivr_messages')
     op.drop_index('ix_ivr_flows_tenant', table_name='ivr_flows')
@@ -398,6 +407,7 @@ def downgrade() -> None:
     op.drop_table('switch_nodes')
     op.drop_index('ix_ivr_visits_version', table_name='ivr_visits')
     op.drop_table('ivr_visits')
+    op.drop_table('ivr_spoken_versions')
     op.drop_index('ix_idempotency_keys_created_at', table_name='idempotency_keys')
     op.drop_table('idempotency_keys')
     op.drop_table('feature_defaults')

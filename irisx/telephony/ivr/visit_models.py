@@ -6,7 +6,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer
 from sqlalchemy.orm import Mapped, mapped_column
 
-from irisx.kernel.db import Base, Row
+from irisx.kernel.db import Base
+from irisx.tenancy.models import Noun
 
 
 class Visit(Base):
@@ -33,12 +34,14 @@ class Visit(Base):
     )
 
 
-class Message(Row, Base):
+class Message(Noun, Base):
     """A voicemail message; its sound is the recording of the same path.
 
     What is shorter than `min_ms` is no message. `mailbox`: whose it is, as the flow says.
+    `announced_at`: when it was found to be whole, and its event published; None: not yet.
     """
 
+    PREFIX = "vm"
     __tablename__ = "ivr_messages"
 
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"))
@@ -47,5 +50,10 @@ class Message(Row, Base):
     path: Mapped[str] = mapped_column(unique=True)
     min_ms: Mapped[int] = mapped_column(Integer)
     from_number: Mapped[str]
+    announced_at: Mapped[datetime | None]
+    heard_at: Mapped[datetime | None]
 
-    __table_args__ = (Index("ix_ivr_messages_mailbox", "tenant_id", "mailbox", "id"),)
+    __table_args__ = (
+        Index("ix_ivr_messages_mailbox", "tenant_id", "mailbox", "id"),
+        Index("ix_ivr_messages_new", "id", postgresql_where="announced_at IS NULL"),
+    )
