@@ -22,6 +22,7 @@ from irisx.telephony.calls.journal import Journal
 from irisx.telephony.calls.live import LiveCall
 from irisx.telephony.esl.errors import EslError
 from irisx.telephony.esl.wire import Event
+from irisx.telephony.ivr import visits
 from irisx.telephony.lease import RENEW_SECONDS, Leases
 from irisx.telephony.switch import Switch
 
@@ -81,6 +82,7 @@ class Engine:
         self.stop.wait()
         gevent.joinall(loops, timeout=1)
         self.journal.flush(timeout=1)
+        visits.flush(timeout=1)
         for switch in self.switches:
             self.leases.release(switch)
             switch.connection.close()

@@ -16,6 +16,7 @@ from irisx.telephony.calls import connect
 from irisx.telephony.calls.live import LiveCall
 from irisx.telephony.esl import commands
 from irisx.telephony.esl.errors import CommandRefused, EslError
+from irisx.telephony.ivr import runner
 from irisx.telephony.switch import Switch
 
 log = structlog.get_logger()
@@ -59,6 +60,7 @@ def part(switch: Switch, call: LiveCall) -> str:
     partner = call.partner
     if partner is None:
         raise Conflict("Nobody is connected with the customer.", code="NO_PARTNER")
+    runner.leave(switch, call)
     for leg in (call.uuid, partner):
         switch.run(commands.uuid_setvar(leg, "park_after_bridge", "true"))
     call.parked -= {call.uuid, partner}

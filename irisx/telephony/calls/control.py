@@ -18,6 +18,7 @@ from irisx.telephony.calls.live import LiveCall
 from irisx.telephony.calls.models import Recording
 from irisx.telephony.esl import commands
 from irisx.telephony.esl.errors import EslError, UnsafeValue
+from irisx.telephony.ivr import runner
 from irisx.telephony.switch import Switch
 
 log = structlog.get_logger()
@@ -65,6 +66,7 @@ def _end(switch: Switch, call: LiveCall, args: _Args) -> None:
 
 def _transfer(switch: Switch, call: LiveCall, args: _Args) -> None:
     """Blind: the partner leaves, the customer is connected with somebody else."""
+    runner.leave(switch, call)
     call.next_destination = connect.text_of(args["to"])
     switch.run(commands.uuid_transfer_to_park(call.uuid))
 
@@ -85,7 +87,8 @@ def _say(switch: Switch, call: LiveCall, args: _Args) -> dict[str, Any]:
 
 
 def _stop_playback(switch: Switch, call: LiveCall, args: _Args) -> None:
-    switch.run(commands.uuid_break(call.uuid, everything=True))
+    """In a flow only what plays now: what it has queued is the flow's."""
+    switch.run(commands.uuid_break(call.uuid, everything=call.flow is None))
 
 
 def _dtmf(switch: Switch, call: LiveCall, args: _Args) -> None:
@@ -100,6 +103,8 @@ def _hold(switch: Switch, call: LiveCall, args: _Args) -> None:
         raise Conflict("The call is on hold already.", code="CALL_ON_HOLD")
     if call.partner is not None:
         consult.part(switch, call)
+    elif call.flow is not None:
+        raise Conflict("The call is in a flow; transfer it out of it first.", code="IN_FLOW")
     else:
         switch.execute(call.uuid, ("playback", consult.MUSIC))
     call.held = True

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import gevent
+import phonenumbers
 import structlog
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -152,11 +154,17 @@ def resume(switch: Switch, call: LiveCall) -> None:
 
 
 def leave(switch: Switch, call: LiveCall) -> None:
-    """Take a call out of the flow that it is in, if it is in one."""
+    """Take a call out of the flow that it is in, if it is in one.
+
+    Before anything is done to its channel that the flow would take for an outcome.
+    """
     if call.flow is not None:
         call.flow.end()
         call.flow = None
-        switch.run(commands.uuid_setvar(call.uuid, VARIABLE, ""))
+        switch.run(
+            commands.uuid_setvar(call.uuid, VARIABLE, ""),
+            commands.uuid_setvar(call.uuid, "hangup_after_bridge", "true"),
+        )
 
 
 def patiently(read: Callable[[], T]) -> T:
@@ -182,6 +190,9 @@ def is_wideband(rate: str | None) -> bool:
 def facts(call: LiveCall) -> Mapping[str, Mapping[str, Any]]:
     """What a flow's templates know of the call."""
     customer = call.from_number if call.direction.value == "inbound" else call.to_number
+    number = phonenumbers.PhoneNumber()
+    with suppress(phonenumbers.NumberParseException):
+        number = phonenumbers.parse(customer)
     return {
         "call": {
             "sid": call.sid,
@@ -190,6 +201,10 @@ def facts(call: LiveCall) -> Mapping[str, Mapping[str, Any]]:
             "direction": call.direction.value,
             "started_at": isoformat(call.initiated_at),
         },
-        "caller": {"number": customer, "name": "", "country": ""},
+        "caller": {
+            "number": customer,
+            "name": "",
+            "country": phonenumbers.region_code_for_number(number) or "",
+        },
         "contact": {},
     }
