@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any
 
-from flask import Response, json
-from pydantic import Field, JsonValue
+from flask import Response
+from pydantic import Field, JsonValue, RootModel
 
 from irisx.api.auth import PUBLIC
 from irisx.api.http import Rate, Router
@@ -35,7 +35,6 @@ FlowId = Annotated[int, PublicId("flow")]
 Number = Annotated[int, Field(ge=1, le=2**31 - 1)]
 _NodeName = Annotated[str, Field(max_length=200)]
 _SVG = "image/svg+xml"
-_SCHEMA = "application/schema+json"
 
 
 class NodeBody(Body):
@@ -55,13 +54,14 @@ class FlowBody(Body):
     name: Name
     entry_point: _NodeName
     nodes: list[NodeBody] = Field(max_length=1000)
+    schema_: _NodeName | None = Field(None, alias="$schema", description="For your editor.")
     variables: JsonObject = Field(default_factory=dict)
     tests: list[JsonObject] = Field(default_factory=list, max_length=1000)
     publish: bool = False
 
     @property
     def document(self) -> dict[str, Any]:
-        return self.model_dump(exclude_unset=True, exclude={"publish"})
+        return self.model_dump(by_alias=True, exclude_unset=True, exclude={"publish"})
 
 
 class DocumentBody(Body):
@@ -185,6 +185,10 @@ class Analytics(Answer):
 
 class SecretAnswer(Answer):
     secret: str
+
+
+class SchemaAnswer(RootModel[dict[str, Any]]):
+    """JSON Schema, draft 2020-12."""
 
 
 @router.get("/v1/ivr/flows", access="ivr:read", answer=Success[Flows])
@@ -319,16 +323,16 @@ def get_ivr_signing_secret(caller: Caller) -> dict[str, str]:
     return {"secret": signing.secret(caller.tenant_id)}
 
 
-@router.get("/v1/ivr/schema", access=PUBLIC, rate=Rate.NONE, produces=_SCHEMA)
-def get_ivr_schema() -> Response:
+@router.get("/v1/ivr/schema", access=PUBLIC, rate=Rate.NONE, answer=SchemaAnswer)
+def get_ivr_schema() -> dict[str, Any]:
     """Get the JSON Schema of a flow."""
-    return Response(json.dumps(schema.flow_schema()), mimetype=_SCHEMA)
+    return schema.flow_schema()
 
 
-@router.get("/v1/ivr/schema/<node_type>", access=PUBLIC, rate=Rate.NONE, produces=_SCHEMA)
-def get_ivr_node_schema(node_type: str) -> Response:
+@router.get("/v1/ivr/schema/<node_type>", access=PUBLIC, rate=Rate.NONE, answer=SchemaAnswer)
+def get_ivr_node_schema(node_type: str) -> dict[str, Any]:
     """Get the JSON Schema of one type's nodes."""
-    return Response(json.dumps(schema.node_schema(node_type)), mimetype=_SCHEMA)
+    return schema.node_schema(node_type)
 
 
 def _summary(view: FlowView) -> dict[str, Any]:

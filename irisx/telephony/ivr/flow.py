@@ -88,8 +88,11 @@ else:
 class Flow(BaseModel):
     """A flow: `entry_point` names the node that comes first."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
+    schema_: str | None = Field(
+        None, alias="$schema", max_length=200, description="Address of this schema, for editors."
+    )
     name: str = Field(min_length=1, max_length=200, examples=["Main Menu"])
     entry_point: NodeId
     nodes: list[AnyNode] = Field(min_length=1, max_length=MAX_NODES)

@@ -78,6 +78,12 @@ def test_a_flow_from_draft_to_published_to_deleted(client: ApiClient) -> None:
     assert client.get(FLOWS)["data"]["flows"] == []
 
 
+def test_a_document_may_name_its_schema(client: ApiClient) -> None:
+    made = client.post(FLOWS, changed(**{"$schema": "https://example.com/schema"}), status=201)
+    path = f"{FLOWS}/{made['id']}"
+    assert client.post(f"{path}/publish", {})["status"] == "published"
+
+
 def test_nothing_to_roll_back_to(client: ApiClient) -> None:
     made = client.post(FLOWS, changed(publish=True), status=201)
     answer = client.post(f"{FLOWS}/{made['id']}/rollback", status=409)
@@ -183,12 +189,14 @@ def test_the_diagram_is_svg_that_shows_hostile_texts_as_texts(client: ApiClient)
 def test_schemas_are_public_and_take_what_we_take(anonymous: ApiClient) -> None:
     from jsonschema import Draft202012Validator
 
-    flow = anonymous.request("GET", "/v1/ivr/schema", status=200).get_json(force=True)
+    flow = anonymous.get("/v1/ivr/schema")
     Draft202012Validator.check_schema(flow)
     check = Draft202012Validator(flow)
     assert list(check.iter_errors(EXAMPLE)) == []
+    named = changed(**{"$schema": "http://127.0.0.1:3000/v1/ivr/schema"})
+    assert list(check.iter_errors(named)) == []
     assert list(check.iter_errors(changed(nodes=[{"id": "a", "type": "dance"}])))
-    play = anonymous.request("GET", "/v1/ivr/schema/play", status=200).get_json(force=True)
+    play = anonymous.get("/v1/ivr/schema/play")
     assert list(Draft202012Validator(play).iter_errors(EXAMPLE["nodes"][0])) == []
     assert anonymous.get("/v1/ivr/schema/dance", status=404)["code"] == "NOT_FOUND"
 
