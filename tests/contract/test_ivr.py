@@ -1,19 +1,24 @@
 """Calls in IVR flows: every node type and its branches, digits as callers send them."""
 
+import io
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pytest
 import soundfile
 from sqlalchemy import select
 
 from irisx.kernel.db import transaction
+from irisx.kernel.errors import Conflict
 from irisx.kernel.events import DomainEvent
 from irisx.settings import get_settings
 from irisx.telephony.calls.models import Recording
-from irisx.telephony.ivr import visits
+from irisx.telephony.ivr import prompts, visits
 from irisx.telephony.ivr.models import IvrFlow, IvrFlowVersion, VersionStatus
 from irisx.telephony.ivr.visit_models import Message, Visit
+from irisx.tenancy.access import SYSTEM
+from irisx.tenancy.models import Tenant
 from tests.contract.rig import ANSWERS, BUSY, REJECTS, RINGS, STAYS, Line, Rig
 from tests.receiver import Answer, receiving
 from tests.waiting import wait_until
@@ -330,3 +335,76 @@ def test_a_call_is_transferred_into_a_flow(line: Rig) -> None:
     line.wait_status(call_id, "in-progress")
     line.command(call_id, "transfer", to={"type": "flow", "id": flow})
     assert ended(line, call_id) == [("hello", "next")]
+
+
+@pytest.fixture
+def tone(line: Rig) -> str:
+    """An uploaded prompt: 0.6 s of 700 Hz."""
+    time = np.arange(round(0.6 * 44_100)) / 44_100
+    file = io.BytesIO()
+    soundfile.write(file, 0.4 * np.sin(2 * np.pi * 700 * time), 44_100, format="OGG")
+    return prompts.upload(SYSTEM, line.tenant.id, "tone", file.getvalue()).public_id
+
+
+def test_an_uploaded_prompt_is_what_the_caller_hears(line: Rig, tone: str) -> None:
+    with transaction() as session:
+        row = session.get_one(Tenant, line.tenant.id)
+        row.settings = {**row.settings, "record_calls": True}
+    talk = node("talk", "play", {"prompts": [silence(200), {"prompt": tone}]}, next="end")
+    call_id = call_in(line, talk, pause("end", 300))
+    assert ended(line, call_id) == [("talk", "next"), ("end", "next")]
+    with transaction() as session:
+        path = session.scalars(select(Recording.path).where(Recording.call_id == call_id)).one()
+    sound, rate = soundfile.read(get_settings().recording_path / path)
+    heard = sound[:, 1]
+    loud = np.flatnonzero(np.abs(heard) > 0.1)
+    assert 0.5 < (loud[-1] - loud[0]) / rate < 0.7
+    spectrum = np.abs(np.fft.rfft(heard[loud[0] : loud[-1]]))
+    assert abs(np.argmax(spectrum) * rate / (loud[-1] - loud[0]) - 700) < 10
+
+
+def test_digits_typed_while_a_webhook_is_asked_are_kept(
+    line: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(get_settings(), "allowed_private_hosts", "127.0.0.1")
+    with receiving(lambda request: Answer(200, after=2.0)) as server:
+        web = node("web", "webhook", {"url": server.url}, next="ask", branches={"failed": "wrong"})
+        gather = ask(num_digits=2, timeout=2)
+        gather["branches"]["15"] = "one"
+        call_id = call_in(line, web, gather, *ANSWERS_TO_ASK, digits="15")
+        assert ended(line, call_id) == [("web", "next"), ("ask", "15"), ("one", "next")]
+
+
+def test_a_prompt_that_is_not_there_is_left_out_and_told_of(line: Rig) -> None:
+    talk = node("talk", "play", {"prompts": [{"prompt": "prm_999"}, silence(100)]}, next="end")
+    call_id = call_in(line, talk, pause("end", 100))
+    assert ended(line, call_id) == [("talk", "next"), ("end", "next")]
+    assert "prompt.missing" in line.timeline(call_id)
+
+
+def test_a_call_is_taken_out_of_its_flow(line: Rig) -> None:
+    """By command, while the flow has it connected: the flow does not go on."""
+    target = line.far_end(STAYS)
+    other = line.far_end(ANSWERS)
+    call_id = call_in(line, transfer(target), *OUTCOMES, hold_ms=20_000)
+    line.wait_line(call_id, "call.bridged")
+    line.command(call_id, "transfer", to={"type": "number", "to": other})
+    passed = ended(line, call_id, 20)
+    assert passed == [("to", "taken-out")]
+    assert line.timeline(call_id).count("call.bridged") == 2
+
+
+def test_a_call_in_a_flow_is_not_put_on_hold(line: Rig) -> None:
+    call_id = call_in(line, pause("a", 5000), hold_ms=20_000)
+    line.wait_status(call_id, "in-progress")
+    with pytest.raises(Conflict, match="flow"):
+        line.command(call_id, "hold")
+    line.command(call_id, "end")
+    line.wait_status(call_id, "completed")
+
+
+def test_an_unpublished_flow_refuses_the_call(line: Rig) -> None:
+    line.destination(CALLED, {"type": "flow", "id": "flow_999"})
+    line.call_in(CALLED)
+    row = wait_until(lambda: next(iter(line.rows()), None))
+    assert line.wait_status(row.id, "failed").reason == "SUBSCRIBER_ABSENT"

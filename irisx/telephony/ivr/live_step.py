@@ -169,10 +169,10 @@ class LiveStep:
             outcome=outcome,
         )
 
-    def dropped(self) -> None:
-        """The call ended in the present node."""
+    def dropped(self, outcome: str) -> None:
+        """The flow ended in the present node, and not by its own doing."""
         if self._node is not None:
-            self.left(self._kept.position, self._node, visits.HUNG_UP)
+            self.left(self._kept.position, self._node, outcome)
 
     def _entered_at(self, depth: int) -> datetime:
         return datetime.fromtimestamp(self._kept.entries[depth][1] / 1_000_000, UTC)

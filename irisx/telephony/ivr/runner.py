@@ -16,7 +16,7 @@ from irisx.telephony.calls.live import LiveCall
 from irisx.telephony.esl import commands
 from irisx.telephony.esl.errors import ChannelGone, EslError
 from irisx.telephony.esl.wire import Event
-from irisx.telephony.ivr import versions
+from irisx.telephony.ivr import versions, visits
 from irisx.telephony.ivr.live_step import PLAYS_LISTS, LiveStep
 from irisx.telephony.ivr.position import VARIABLE, Kept, Unreadable
 from irisx.telephony.ivr.scope import Scope
@@ -48,6 +48,7 @@ class FlowRun:
         self._call = call
         self._step: LiveStep | None = None
         self._greenlet: gevent.Greenlet | None = None
+        self._end = visits.HUNG_UP
 
     def digit(self, event: Event) -> None:
         if self._step is not None:
@@ -58,7 +59,12 @@ class FlowRun:
             self._step.bridge_ended(cause)
 
     def end(self) -> None:
-        """The call is over, or something else is done with it from now on."""
+        """The call is over."""
+        self._kill()
+
+    def leave(self) -> None:
+        """Something else is done with the call from now on."""
+        self._end = visits.TAKEN_OUT
         self._kill()
 
     def replace(self) -> None:
@@ -93,7 +99,7 @@ class FlowRun:
 
     def _dropped(self) -> None:
         if self._step is not None:
-            self._step.dropped()
+            self._step.dropped(self._end)
 
     def _refuse(self, cause: str) -> None:
         try:
@@ -159,7 +165,7 @@ def leave(switch: Switch, call: LiveCall) -> None:
     Before anything is done to its channel that the flow would take for an outcome.
     """
     if call.flow is not None:
-        call.flow.end()
+        call.flow.leave()
         call.flow = None
         switch.run(
             commands.uuid_setvar(call.uuid, VARIABLE, ""),

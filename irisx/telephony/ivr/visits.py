@@ -22,8 +22,9 @@ from irisx.telephony.ivr.walk import Position
 
 log = structlog.get_logger()
 
-#: The outcome of a node in which the call ended.
+#: The outcome of a node in which the call ended, or was taken out of its flow by command.
 HUNG_UP = "hung-up"
+TAKEN_OUT = "taken-out"
 _BATCH = 500
 _RETRY_SECONDS = 1.0
 #: With the database away for long, the oldest rows go: they are statistics, not calls.
