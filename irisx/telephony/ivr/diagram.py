@@ -41,9 +41,9 @@ def svg(flow: Flow, traffic: Mapping[str, NodeTraffic]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" role="img">',
         f"<title>{_clean(flow.name)}</title><style>{_STYLE}</style>",
-        '<defs><marker id="end" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" '
-        'markerHeight="8" orient="auto-start-reverse"><path d="M0 0L8 4L0 8z" fill="#8aa0b4"/>'
-        "</marker></defs>",
+        '<defs><marker id="end" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="9" '
+        'markerHeight="9" markerUnits="userSpaceOnUse" orient="auto-start-reverse">'
+        '<path d="M0 0L8 4L0 8z" fill="#8aa0b4"/></marker></defs>',
     ]
     for node in nodes.values():
         parts += _edges(node, boxes, traffic.get(node.id))
@@ -106,7 +106,12 @@ def _arrow(start: _Box, end: _Box, index: int, label: str, count: int) -> list[s
         bend = _GAP_Y // 2
         path = f"M{x} {y}C{x} {y + bend} {to_x} {to_y - bend} {to_x} {to_y}"
         at = (x + (to_x - x) * 2 // 5, y + 16 + 13 * (index % 4))
-    else:  # back, or to a neighbour: round the right side
+    elif end.y == start.y and end.x != start.x:  # to a neighbour: below what stands between
+        to_y = end.y + _HEIGHT
+        dip = y + 30 + 6 * (index % 4)
+        path = f"M{x} {y}C{x} {dip} {to_x} {dip} {to_x} {to_y}"
+        at = ((x + to_x) // 2 - 20, y + 26)
+    else:  # back, or to itself: round the right side
         x, y = start.x + _WIDTH, start.y + _HEIGHT // 2
         to_x, to_y = end.x + _WIDTH, end.y + _HEIGHT // 2 - 8
         out = max(x, to_x) + 24 + 10 * (index % 4)
