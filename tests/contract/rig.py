@@ -130,8 +130,9 @@ class Line:
             )
             self.far_ends.append(phone)
             self.carrier(number, phone.port)
-        else:
-            self.carrier(number, 5060, host=SCRIPTED)
+            return number
+        number = STAYS if _SCENARIOS[number][0] == "uas_stays" else number
+        self.carrier(number, 5060, host=SCRIPTED)
         return number
 
     def carrier(self, number: str, port: int, **columns: Any) -> Carrier:
