@@ -314,6 +314,13 @@ def test_a_caller_who_hangs_up_ends_the_flow_at_once(line: Rig) -> None:
     assert ended(line, call_id) == [("ask", "hung-up")]
 
 
+def test_a_caller_who_hangs_up_in_a_subflow_is_dropped_there(line: Rig) -> None:
+    inner = publish(line, ask(timeout=30), *ANSWERS_TO_ASK)
+    sub = node("sub", "subflow", {"flow": inner}, next="end")
+    call_id = call_in(line, sub, pause("end", 20), hold_ms=600)
+    assert sorted(ended(line, call_id)) == [("ask", "hung-up"), ("sub", "hung-up")]
+
+
 def test_a_flow_that_goes_round_in_circles_ends(line: Rig) -> None:
     call_id = call_in(
         line,

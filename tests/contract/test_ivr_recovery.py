@@ -4,7 +4,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import select
 
+from irisx.kernel.db import transaction
+from irisx.kernel.events import DomainEvent
 from irisx.telephony.esl import commands
 from irisx.telephony.esl.connection import Connection
 from irisx.telephony.esl.wire import Event
@@ -125,6 +128,38 @@ def test_a_second_attempt_is_not_the_first_again(
     line.wait_status(call_id, "completed", timeout=20)
     assert played["600.wav"] == 2 and played["300.wav"] == 1 and played["400.wav"] == 0
     assert path(call_id)[-2:] == [("end", "kept"), ("bye", "next")]
+
+
+def test_a_subflow_returns_and_no_event_is_told_twice(
+    line: Line, engine: EngineProcess, played: Counter[str]
+) -> None:
+    ask = {"timeout": 1, "num_digits": 1, "prompts": [silence(2600)]}
+    inner = publish(
+        line,
+        node("ask", "gather", ask, branches={"timeout": "back"}),
+        node("back", "return", {"outcome": "done"}),
+    )
+    outer = publish(
+        line,
+        node("one", "send_sms", {"text": "one at {{ now }}"}, next="sub"),
+        node("sub", "subflow", {"flow": inner}, branches={"done": "two"}, next="lost"),
+        node("two", "send_sms", {"text": "two"}, next="bye"),
+        pause("bye", 300),
+        pause("lost", 400),
+    )
+    line.destination(CALLED, {"type": "flow", "id": outer})
+    line.call_in(CALLED, hold_ms=20_000)
+    wait_until(lambda: played["2600.wav"] == 1)
+    restart(engine)
+    call_id = line.rows()[0].id
+    line.wait_status(call_id, "completed", timeout=20)
+    assert played == {"2600.wav": 1, "300.wav": 1}
+    passed = path(call_id)
+    assert sorted(name for name, _ in passed) == ["ask", "back", "bye", "one", "sub", "two"]
+    assert ("sub", "done") in passed
+    with transaction() as session:
+        rows = session.scalars(select(DomainEvent).where(DomainEvent.type == "ivr.send_sms")).all()
+    assert sorted(row.data["text"][:3] for row in rows) == ["one", "two"]
 
 
 def test_a_flow_goes_on_after_a_transfer_that_ended_without_an_engine(

@@ -10,7 +10,7 @@ import json
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -29,7 +29,7 @@ from irisx.telephony.calls import connect
 from irisx.telephony.calls.live import LiveCall, Ringing
 from irisx.telephony.esl import commands
 from irisx.telephony.esl.connection import Execution
-from irisx.telephony.esl.errors import ChannelGone, EslError
+from irisx.telephony.esl.errors import ChannelGone, CommandRefused, EslError
 from irisx.telephony.esl.wire import Event
 from irisx.telephony.ivr import prompts, signing, template, versions, visits
 from irisx.telephony.ivr.audio import Audio
@@ -171,8 +171,12 @@ class LiveStep:
 
     def dropped(self, outcome: str) -> None:
         """The flow ended in the present node, and not by its own doing."""
-        if self._node is not None:
-            self.left(self._kept.position, self._node, outcome)
+        position = self._kept.position
+        for depth, place in enumerate((*position.callers, position.place)):
+            node = self.version(place.version).node(place.node) if self._node else None
+            if node is not None:
+                at = replace(position, place=place, callers=position.callers[:depth])
+                self.left(at, node, outcome)
 
     def _entered_at(self, depth: int) -> datetime:
         return datetime.fromtimestamp(self._kept.entries[depth][1] / 1_000_000, UTC)
@@ -187,11 +191,9 @@ class LiveStep:
         return datetime.fromisoformat(text)
 
     def render(self, text: str) -> str:
-        try:
-            return template.render(text, self._scope.values)
-        except template.RenderFailed as error:
-            self.explain(str(error))
-            return ""
+        # The time of the node's beginning: the same when it is run again.
+        entered_at = self._entered_at(len(self._kept.position.callers))
+        return template.render(text, {**self._scope.values, "now": entered_at})
 
     def play(self, audio: Sequence[Audio], *, barge_in: bool = True) -> None:
         if self._replayed:
@@ -355,7 +357,7 @@ class LiveStep:
             connect.attempt_ended(self._switch, self._call, back)
         else:
             self._kept.waiting = True
-            self._queue([])
+            self._queue([("unset", "originate_disposition")])
             connect.connect(self._switch, self._call, destination)
         try:
             with self._limited():
@@ -439,7 +441,7 @@ class LiveStep:
         self._first = []
         try:
             executions = self._switch.connection.execute_all(self._call.uuid, steps)
-        except ChannelGone as gone:
+        except (ChannelGone, CommandRefused) as gone:  # refused: there is no such channel any more
             raise CallEnded from gone
         self._tail = executions[-1]
         return executions

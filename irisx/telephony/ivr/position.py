@@ -7,7 +7,7 @@ the present node again, and answers from `answers` every verb that had ended.
 import base64
 import json
 import zlib
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from irisx.telephony.ivr.walk import Place, Position
@@ -45,11 +45,6 @@ class Kept:
     target: int = 0
     typed: str = ""
     wideband: bool = False
-
-    @property
-    def before(self) -> Position:
-        """From where a walk enters the present node again."""
-        return replace(self.position, steps=self.position.steps - 1)
 
     def encode(self) -> str:
         """Letters, digits, `-` and `_`: nothing that the switch would expand."""

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from irisx.kernel.clock import isoformat
-from irisx.telephony.calls.live import LiveCall
+from irisx.telephony.calls.live import LiveCall, Ringing
 from irisx.telephony.esl import commands
 from irisx.telephony.esl.errors import ChannelGone, EslError
 from irisx.telephony.esl.wire import Event
@@ -138,7 +138,7 @@ class FlowRun:
         patiently(lambda: versions.flow_of(kept.position.place.version))
         scope = Scope(facts(self._call), dict(kept.variables))
         self._step = LiveStep(self._switch, self._call, scope, kept, back=dump)
-        walk(self._step, kept.before)
+        walk(self._step, kept.position)
 
 
 def start(switch: Switch, call: LiveCall, flow_id: str, event: Event | None = None) -> None:
@@ -167,6 +167,7 @@ def leave(switch: Switch, call: LiveCall) -> None:
     if call.flow is not None:
         call.flow.leave()
         call.flow = None
+        call.ringing = Ringing()
         switch.run(
             commands.uuid_setvar(call.uuid, VARIABLE, ""),
             commands.uuid_setvar(call.uuid, "hangup_after_bridge", "true"),

@@ -1,6 +1,6 @@
 """What calls did in flows, written behind their back: no call ever waits for the database here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,8 @@ import gevent
 import structlog
 from gevent.event import Event as Signal
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from irisx.kernel.clock import now
 from irisx.kernel.db import Base, transaction
@@ -74,11 +75,14 @@ def recording_file(call: LiveCall, number: int) -> Path:
     return get_settings().recording_path / name
 
 
+_Row = tuple[type[Base], Mapping[str, Any]]
+
+
 class _Writer:
     """Rows that wait, and the greenlet that writes them while there are any."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[type[Base], Mapping[str, Any]]] = []
+        self._rows: list[_Row] = []
         self._written = Signal()
         self._written.set()
 
@@ -97,16 +101,30 @@ class _Writer:
         while self._rows:
             batch = self._rows[:_BATCH]
             try:
-                with transaction() as session:
-                    for model in {model for model, _ in batch}:
-                        rows = [row for kind, row in batch if kind is model]
-                        session.execute(insert(model).on_conflict_do_nothing(), rows)
-            except SQLAlchemyError as error:
+                _write(batch)
+            except (OperationalError, PoolTimeout) as error:
                 log.warning("ivr.visits_wait", waiting=len(self._rows), error=str(error)[:200])
                 gevent.sleep(_RETRY_SECONDS)
                 continue
+            except SQLAlchemyError:
+                self._write_one_by_one(batch)
             del self._rows[: len(batch)]
         self._written.set()
+
+    def _write_one_by_one(self, batch: Sequence[_Row]) -> None:
+        """A batch that PostgreSQL refuses holds a faulty row: it alone is dropped."""
+        for row in batch:
+            try:
+                _write([row])
+            except SQLAlchemyError as error:
+                log.error("ivr.row_refused", table=row[0].__tablename__, error=str(error)[:200])
+
+
+def _write(batch: Sequence[_Row]) -> None:
+    with transaction() as session:
+        for model in dict.fromkeys(model for model, _ in batch):
+            rows = [row for kind, row in batch if kind is model]
+            session.execute(insert(model).on_conflict_do_nothing(), rows)
 
 
 _writer = _Writer()
