@@ -152,7 +152,7 @@ class Tests(Answer):
 class StepAnswer(Answer):
     node: str
     type: str
-    flow: str | None = Field(description="Of a subflow's node: its flow's version.")
+    flow: str | None = Field(description="Of a subflow's node: its flow.")
     at: Timestamp
     outcome: str
     reasons: list[str]
@@ -277,11 +277,7 @@ def simulate_ivr_flow(caller: Caller, flow_id: FlowId, body: SimulateBody) -> di
     result = service.run(caller.tenant_id, service.flow_of(view), script)
     return {
         "path": [step.node for step in result.steps],
-        "steps": [
-            {name: getattr(step, name) for name in step.__slots__}
-            | {"flow": None if not step.flow else f"version {step.flow}"}
-            for step in result.steps
-        ],
+        "steps": result.steps,
         "cause": result.cause,
         "variables": result.variables,
         "seconds": result.seconds,

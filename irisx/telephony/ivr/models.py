@@ -41,8 +41,8 @@ class IvrFlow(Noun, Base):
 class IvrFlowVersion(Row, Base):
     """One version of a flow; its document never changes.
 
-    `document`: the flow as it was written (`flow.Flow`). `uses`: ids of prompts, agents and flows
-    that it names, so that these can say who needs them.
+    `document`: the flow as it was written (`flow.Flow`). `uses`: ids of prompts and flows that
+    it names, so that these can say who needs them.
     """
 
     __tablename__ = "ivr_flow_versions"

@@ -46,12 +46,12 @@ class Visited:
     """A node that was passed: how it was left, why, and what it did.
 
     `heard`: prompts; `did`: what else happened, such as a request or an event; `changed`: variables
-    that it set, with their values. `flow`: row key of the version, 0 for the simulated one.
+    that it set, with their values. `flow`: id of the subflow that it is a node of.
     """
 
     node: str
     type: str
-    flow: int
+    flow: str | None
     at: datetime
     outcome: str = ""
     reasons: list[str] = field(default_factory=list)
@@ -128,6 +128,7 @@ class _SimulatedCall:
         self._script = script
         self._flows = flows
         self._versions = {0: flow}
+        self._flow_ids: dict[int, str] = {}
         self._digits = iter(script.digits)
         self._ahead = ""
         self._used: dict[tuple[str, str], int] = {}
@@ -145,17 +146,18 @@ class _SimulatedCall:
         found = self._flows(flow_id)
         if found is not None:
             self._versions[found.id] = found.flow
+            self._flow_ids[found.id] = flow_id
         return found
 
     def entered(self, position: Position, node: Node) -> None:
-        version = position.place.version
-        self.steps.append(Visited(node.id, node.type, version, self._clock))
+        flow_id = self._flow_ids.get(position.place.version)
+        self.steps.append(Visited(node.id, node.type, flow_id, self._clock))
         limit = node.time_limit
         self._deadline = None if limit is None else self._clock + timedelta(seconds=limit)
 
     def left(self, position: Position, node: Node, outcome: str) -> None:
         # A subflow's node is left after those of the flow that it ran.
-        here = (node.id, position.place.version)
+        here = (node.id, self._flow_ids.get(position.place.version))
         open_ = (step for step in reversed(self.steps) if not step.outcome)
         next(step for step in open_ if (step.node, step.flow) == here).outcome = outcome
         self._note_changes()

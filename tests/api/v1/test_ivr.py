@@ -164,6 +164,7 @@ def test_a_flow_that_another_enters_stays(client: ApiClient) -> None:
     assert made["id"] in answer["message"]
     simulated = client.post(f"{FLOWS}/{made['id']}/simulate", SAID)
     assert simulated["path"] == ["in", "node_1", "node_2", "node_support"]
+    assert [step["flow"] for step in simulated["steps"]] == [None] + [inner["id"]] * 3
     back = [{"id": "b", "type": "subflow", "config": {"flow": made["id"]}, "next": "node_sales"}]
     circle = changed(entry_point="b", nodes=[*back, EXAMPLE["nodes"][2]], publish=True)
     refused = client.put(f"{FLOWS}/{inner['id']}", circle, status=400)

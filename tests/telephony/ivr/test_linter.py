@@ -44,6 +44,8 @@ def sets(name: str, value: Any = "1", next: str = "bye") -> Document:
     return node(f"set_{name}", "set_variable", {"variables": {name: value}}, next=next)
 
 
+MANY = [{"any": [when("caller.number")] * 50}] * 5
+
 #: Label -> the flow, and what the message of its error must contain: the node, the fault, the fix.
 BROKEN: dict[str, tuple[Any, str, tuple[str, ...]]] = {
     # form
@@ -452,6 +454,27 @@ BROKEN: dict[str, tuple[Any, str, tuple[str, ...]]] = {
         document(condition("c", when("caller.number", "in"), yes="bye", default="bye"), bye()),
         "config",
         ("c (condition)", "needs a list"),
+    ),
+    "too many comparisons": (
+        document(
+            condition("c", {"all": MANY}, yes="bye", default="bye"),
+            bye(),
+        ),
+        "config",
+        ("c (condition)", "more than 200 comparisons", "several conditions"),
+    ),
+    "too many patterns": (
+        document(
+            condition(
+                "c",
+                *[when("caller.number", "matches", f"[0-9]{{{n}}}") for n in range(1, 12)],
+                yes="bye",
+                default="bye",
+            ),
+            bye(),
+        ),
+        "config",
+        ("c (condition)", "more than 10 patterns", "several conditions"),
     ),
     "a message to no number": (
         document(node("s", "send_sms", {"to": "mum", "text": "Hi"}, next="bye"), bye()),

@@ -11,6 +11,10 @@ from irisx.telephony.ivr.nodes.base import DEFAULT, Catalog, Fault, NodeConfig, 
 from irisx.telephony.ivr.step import Step
 from irisx.tenancy.settings import TimeZone
 
+#: What one node may cost the engine, in which all calls run.
+MAX_COMPARISONS = 200
+MAX_PATTERNS = 10
+
 
 class Case(BaseModel):
     """A branch, and when it is taken."""
@@ -40,7 +44,13 @@ class ConditionNode(NodeConfig):
         return [(field, comparison.value) for field, comparison in self._comparisons()]
 
     def check(self, catalog: Catalog) -> Iterator[Fault]:
-        for field, comparison in self._comparisons():
+        comparisons = list(self._comparisons())
+        if len(comparisons) > MAX_COMPARISONS:
+            yield Fault("cases", f"more than {MAX_COMPARISONS} comparisons; use several conditions")
+        patterns = sum(comparison.is_ == "matches" for _, comparison in comparisons)
+        if patterns > MAX_PATTERNS:
+            yield Fault("cases", f"more than {MAX_PATTERNS} patterns; use several conditions")
+        for field, comparison in comparisons:
             for fault in expressions.faults(comparison):
                 yield Fault(field, fault)
 
