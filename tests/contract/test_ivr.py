@@ -1,9 +1,11 @@
 """Calls in IVR flows: every node type and its branches, digits as callers send them."""
 
 import io
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
+import gevent
 import numpy as np
 import pytest
 import soundfile
@@ -12,6 +14,9 @@ from sqlalchemy import select
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import Conflict
 from irisx.kernel.events import DomainEvent
+from irisx.kernel.redis import redis
+from irisx.media import client
+from irisx.media.process import Media
 from irisx.settings import get_settings
 from irisx.telephony.calls.models import Recording
 from irisx.telephony.ivr import prompts, visits
@@ -307,6 +312,61 @@ def test_a_time_limit_leaves_the_node(line: Rig) -> None:
     slow["branches"] = {**slow["branches"], "time_limit": "none"}
     call_id = call_in(line, slow, *ANSWERS_TO_ASK)
     assert ended(line, call_id) == [("ask", "time_limit"), ("none", "next")]
+
+
+@pytest.mark.parametrize("busy_with", ["record", "transfer", "webhook"])
+def test_a_time_limit_stops_whatever_the_node_does(
+    line: Rig, monkeypatch: pytest.MonkeyPatch, busy_with: str
+) -> None:
+    monkeypatch.setattr(get_settings(), "allowed_private_hosts", "127.0.0.1")
+    rung = line.far_end(RINGS)
+    with receiving(lambda request: Answer(200, after=5.0)) as server:
+        configs = {
+            "record": {"silence_seconds": 0, "max_seconds": 60},
+            "transfer": {"targets": [{"type": "number", "to": rung}], "ring_seconds": 30},
+            "webhook": {"url": server.url, "timeout": 10},
+        }
+        branches = {"time_limit": "late", "failed": "no", "busy": "no", "no-answer": "no"}
+        if busy_with != "transfer":
+            branches = {"time_limit": "late", "failed": "no"}
+        slow = node("slow", busy_with, configs[busy_with], next="no", branches=branches)
+        slow["time_limit"] = 2
+        call_id = call_in(line, slow, pause("late", 200), pause("no", 20), hold_ms=15_000)
+        assert ended(line, call_id) == [("slow", "time_limit"), ("late", "next")]
+
+
+@pytest.fixture
+def media() -> Iterator[None]:
+    """The media process, which speaks."""
+    media = Media()
+    greenlet = gevent.spawn(media.run)
+    wait_until(lambda: redis().exists(client.ALIVE))
+    yield
+    media.stop()
+    greenlet.get(timeout=5)
+
+
+def test_the_specifications_example(line: Rig, media: None) -> None:
+    text = "Welcome to IRISX. Press 1 for sales, 2 for support."
+    call_id = call_in(
+        line,
+        node("node_1", "play", {"text": text, "voice": "en-US-Neural2-F"}, next="node_2"),
+        node(
+            "node_2",
+            "gather",
+            {"num_digits": 1, "timeout": 5},
+            branches={"1": "node_sales", "2": "node_support", "timeout": "node_1"},
+        ),
+        pause("node_sales", 100),
+        node("node_support", "play", {"text": "You are {{ caller.number }}."}),
+        digits="2",
+        hold_ms=20_000,
+    )
+    assert ended(line, call_id) == [
+        ("node_1", "next"),
+        ("node_2", "2"),
+        ("node_support", "next"),
+    ]
 
 
 def test_a_caller_who_hangs_up_ends_the_flow_at_once(line: Rig) -> None:
