@@ -109,6 +109,12 @@ def test_ringing_after_the_answer_is_waited_for() -> None:
     assert verdict.decided_at_ms > 12_000
 
 
+@pytest.mark.parametrize("hz", [(350, 440), (1004,)])
+def test_an_endless_tone_ends_the_waiting(hz: tuple[float, ...]) -> None:
+    verdict = classify(pcm(tone(62, *hz)), BALANCED)
+    assert (verdict.result, verdict.cause) == (Result.UNKNOWN, Cause.TOTAL_ANALYSIS_TIME)
+
+
 @given(st.floats(-90, -10), st.floats(0, 8), st.integers(0, 2**32 - 1))
 @settings(max_examples=25, deadline=None)
 def test_silence_and_noise_are_never_a_human(db: float, seconds: float, seed: int) -> None:
