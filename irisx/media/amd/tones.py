@@ -49,7 +49,7 @@ class Signal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tone:
-    """A steady tone: start and end in ms from the answer."""
+    """A steady tone: start and end in ms from the answer, ± half a frame (16 ms)."""
 
     hz: float
     start: int
@@ -63,7 +63,6 @@ class _Run:
     first: int
     frequencies: list[float]
     level: float
-    lead_ms: float
 
     @property
     def hz(self) -> float:
@@ -80,7 +79,6 @@ class ToneTracker:
         self.tones: list[Tone] = []
         self._frames = 0
         self._run: _Run | None = None
-        self._before: NDArray[np.float32] = np.zeros(FRAME // 2 + 1, np.float32)
         self._answer_tone: deque[bool] = deque(maxlen=_CED_OF)
         self._ringing = 0
         self.last_ring: int | None = None
@@ -101,8 +99,7 @@ class ToneTracker:
         hz = _frequency(spectrum, peak) if share > _PURITY else 0.0
         self._answer_tone.append(_CED_HZ[0] < hz < _CED_HZ[1])
         self._follow_ringing(spectrum, total, strong)
-        ended = self._follow(hz, 10 * np.log10(total + 1e-12), spectrum)
-        self._before = spectrum
+        ended = self._follow(hz, 10 * float(np.log10(total + 1e-12)))
         self._frames += 1
         return ended
 
@@ -126,28 +123,18 @@ class ToneTracker:
             and all(b.start - a.end < _SIT_GAP_MS for a, b in pairwise(last))
         )
 
-    def _follow(self, hz: float, level: float, spectrum: NDArray[np.float32]) -> Tone | None:
+    def _follow(self, hz: float, level: float) -> Tone | None:
         run = self._run
         if run is not None and hz and run.holds(hz, level):
             run.frequencies.append(hz)
             run.level = max(run.level, level)
             return None
-        ended = self._end(spectrum) if self.sounding else None
-        if ended is not None:
+        ended = None
+        if run is not None and self.sounding:
+            ended = Tone(run.hz, run.first * FRAME_MS, self._frames * FRAME_MS)
             self.tones.append(ended)
-        self._run = None
-        if hz:
-            lead = _part(self._before, hz, level)
-            self._run = _Run(self._frames, [hz], level, lead * FRAME_MS)
+        self._run = _Run(self._frames, [hz], level) if hz else None
         return ended
-
-    def _end(self, spectrum: NDArray[np.float32]) -> Tone:
-        """The tone that ended within the frame of this spectrum."""
-        run = self._run
-        assert run is not None
-        tail = _part(spectrum, run.hz, run.level) * FRAME_MS
-        start = run.first * FRAME_MS - run.lead_ms
-        return Tone(run.hz, round(start), round(self._frames * FRAME_MS + tail))
 
     def _follow_ringing(self, spectrum: NDArray[np.float32], total: float, strong: bool) -> None:
         low, high = (round(hz / _HZ_PER_BIN) for hz in _RING_HZ)
@@ -168,12 +155,6 @@ def _within(hz: float, band: tuple[float, float]) -> bool:
 
 def _around(spectrum: NDArray[np.float32], peak: int) -> float:
     return float(spectrum[max(peak - _PEAK, 0) : peak + _PEAK + 1].sum())
-
-
-def _part(spectrum: NDArray[np.float32], hz: float, level: float) -> float:
-    """How much of a frame (0…1) a tone of this level fills, by its energy there."""
-    share = _around(spectrum, round(hz / _HZ_PER_BIN)) / 10 ** (level / 10)
-    return min(1.0, share)
 
 
 def _frequency(spectrum: NDArray[np.float32], peak: int) -> float:
