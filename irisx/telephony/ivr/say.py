@@ -39,7 +39,10 @@ def _number(value: str, language: str, currency: str) -> str:
 
 
 def _ordinal(value: str, language: str, currency: str) -> str:
-    return _number_words(int(_decimal(value)), language, "ordinal")
+    number = int(_decimal(value))
+    if number < 0:  # num2words raises TypeError
+        raise ValueError(value)
+    return _number_words(number, language, "ordinal")
 
 
 def _currency(value: str, language: str, currency: str) -> str:

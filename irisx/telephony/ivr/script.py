@@ -46,10 +46,10 @@ class Script(_Model):
     transfers: dict[_NodeId, list[TransferOutcome]] = Field(
         default_factory=dict, max_length=100, description="By node; without it they talk."
     )
-    recordings: dict[_NodeId, list[Annotated[float, Field(ge=0, le=3600)]]] = Field(
+    recordings: dict[_NodeId, list[Annotated[float, Field(ge=0, le=3600)] | None]] = Field(
         default_factory=dict,
         max_length=100,
-        description="Seconds that the caller speaks, by node; by default 10.",
+        description="Seconds that the caller speaks, by node; by default 10. Null: it fails.",
     )
     handed_over: dict[_NodeId, list[_Text]] = Field(
         default_factory=dict,

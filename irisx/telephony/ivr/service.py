@@ -2,20 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
-import structlog
 from pydantic import ValidationError as PydanticError
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from irisx.kernel.clock import now
 from irisx.kernel.db import transaction
-from irisx.kernel.errors import Conflict, Detail, NotFound, Unavailable, ValidationError
+from irisx.kernel.errors import Conflict, Detail, NotFound, ValidationError
+from irisx.kernel.jobs import wake
 from irisx.telephony.ivr import catalog as catalogs
-from irisx.telephony.ivr import linter, prompts, versions
-from irisx.telephony.ivr.audio import UploadedPrompt, template_of
+from irisx.telephony.ivr import linter, versions
+from irisx.telephony.ivr.audio import UploadedPrompt
 from irisx.telephony.ivr.catalog import TenantCatalog
 from irisx.telephony.ivr.flow import Flow
 from irisx.telephony.ivr.form import read
@@ -28,11 +27,10 @@ from irisx.tenancy import audit
 from irisx.tenancy.access import Actor
 from irisx.tenancy.models import DestinationType, PhoneNumber
 
-log = structlog.get_logger(__name__)
-
 MAX_FLOWS = 1000
 MAX_VERSIONS = 1000
-_PREPARE_SECONDS = 15.0
+#: The worker's job that has the fixed texts of what is published spoken (`prompt_jobs.py`).
+SPEAK_JOB = "ivr.speak_published"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ def create(by: Actor, tenant_id: int, document: dict[str, Any], *, publish: bool
         audit.created(session, by, row)
         version = _add_version(session, by, row, flow, publish=publish)
     if publish:
-        _prepare(tenant_id, flow)
+        wake(SPEAK_JOB)
     return FlowView(row, version)
 
 
@@ -88,7 +86,7 @@ def update(
         row.name = flow.name
         audit.updated(session, by, row, before)
     if publish:
-        _prepare(tenant_id, flow)
+        wake(SPEAK_JOB)
     return FlowView(row, version)
 
 
@@ -106,27 +104,8 @@ def publish(by: Actor, tenant_id: int, flow_id: int, number: int | None) -> Flow
         version = _version(session, row, view.version.number)
         _publish(row, version)
         audit.updated(session, by, row, before)
-    _prepare(tenant_id, flow)
+    wake(SPEAK_JOB)
     return FlowView(row, version)
-
-
-def _prepare(tenant_id: int, flow: Flow) -> None:
-    """Have everything ready that the flow always plays, so that no caller waits for it.
-
-    What is not ready in time is made on the first call that needs it.
-    """
-    until = now() + timedelta(seconds=_PREPARE_SECONDS)
-    for node in flow.nodes:
-        for _, item in node.config.played():
-            fixed = "{{" not in (template_of(item) or "")
-            if not fixed or prompts.is_at_hand(item) or now() > until:
-                continue
-            try:
-                prompts.file_of(item, tenant_id, wideband=False)
-            except prompts.NotThere as error:
-                log.info("ivr.not_prepared", tenant_id=tenant_id, node=node.id, reason=str(error))
-                if isinstance(error.__cause__, Unavailable):
-                    return
 
 
 def roll_back(by: Actor, tenant_id: int, flow_id: int) -> FlowView:

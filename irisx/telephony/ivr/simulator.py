@@ -39,6 +39,7 @@ _HUNG_UP = "ORIGINATOR_CANCEL"
 Flows = Callable[[str], Version | None]
 
 Kept = TypeVar("Kept")
+Usual = TypeVar("Usual")
 
 
 @dataclass(slots=True)
@@ -204,8 +205,9 @@ class _SimulatedCall:
     def record(self, audio: Sequence[Audio], request: RecordingRequest) -> Recorded:
         self._wait(0)
         self._hear(audio)
-        spoken = self._scripted("recording", self._script.recordings)
-        seconds = _SPEECH_SECONDS if spoken is None else spoken
+        seconds = self._scripted("recording", self._script.recordings, _SPEECH_SECONDS)
+        if seconds is None:
+            return Recorded(None, 0, "failed")
         ended_by = "limit" if seconds >= request.max_seconds else "silence"
         seconds = min(seconds, float(request.max_seconds))
         self._wait(seconds + (request.silence_s if ended_by == "silence" else 0))
@@ -217,7 +219,7 @@ class _SimulatedCall:
         self._wait(0)
         dialled = [target.model_dump() for target in request.targets]
         self._did("transfer", targets=dialled, caller_id=request.caller_id)
-        outcome = self._scripted("transfer", self._script.transfers) or TransferOutcome.COMPLETED
+        outcome = self._scripted("transfer", self._script.transfers, TransferOutcome.COMPLETED)
         talked = outcome is TransferOutcome.COMPLETED
         self._wait(_TALK_SECONDS if talked else request.ring_seconds)
         return Transferred(outcome, target=0 if talked else None)
@@ -226,7 +228,7 @@ class _SimulatedCall:
         self._wait(0)
         body = None if request.body is None else request.body.decode()
         self._did("request", method=request.method, url=request.url, body=body)
-        answer = self._scripted("webhook", self._script.webhooks)
+        answer = self._scripted("webhook", self._script.webhooks, None)
         if answer is None:
             return HttpAnswer(None, error="the script has no answer for this node")
         if answer.status is None:
@@ -237,7 +239,7 @@ class _SimulatedCall:
     def hand_over(self, hand_over: HandOver) -> str:
         self._wait(0)
         self._did(hand_over.room, target=hand_over.target, **hand_over.options)
-        return self._scripted("hand_over", self._script.handed_over) or NEXT
+        return self._scripted("hand_over", self._script.handed_over, NEXT)
 
     def raise_event(self, type: str, data: Mapping[str, Any]) -> None:
         self._did("event", type=type, data=dict(data))
@@ -274,12 +276,14 @@ class _SimulatedCall:
         self._ahead = ""
         return Digits(keys)
 
-    def _scripted(self, kind: str, lists: Mapping[str, Sequence[Kept]]) -> Kept | None:
+    def _scripted(
+        self, kind: str, lists: Mapping[str, Sequence[Kept]], usual: Usual
+    ) -> Kept | Usual:
         """The script's next answer for this node; its last one once all are used up."""
         node = self.steps[-1].node
-        answers = lists.get(node) or ()
+        answers = lists.get(node)
         if not answers:
-            return None
+            return usual
         used = self._used.get((kind, node), 0)
         self._used[kind, node] = used + 1
         return answers[min(used, len(answers) - 1)]

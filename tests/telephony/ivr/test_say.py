@@ -17,6 +17,7 @@ from irisx.telephony.ivr.say import words
         ("1,234", "number", "one thousand, two hundred and thirty-four"),
         ("-3.5", "number", "minus three point five"),
         ("21", "ordinal", "twenty-first"),
+        ("-5", "ordinal", "-5"),
         ("2026-02-17", "date", "February seventeenth, twenty twenty-six"),
         ("2026-02-17T14:05:00Z", "date", "February seventeenth, twenty twenty-six"),
         ("2026-02-17T14:05:00Z", "time", "two oh five P M"),
