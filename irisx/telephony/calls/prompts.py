@@ -1,25 +1,18 @@
 """Audio that a tenant names by URL, kept as a file that the switch plays."""
 
 import hashlib
-import io
 import os
 import tempfile
 import time
 from pathlib import Path
 
-import gevent
-import soundfile
-import soxr
-
 from irisx.kernel import http
 from irisx.kernel.errors import invalid
 from irisx.settings import get_settings
+from irisx.telephony.calls.convert import NotPlayable, convert
 
 SAMPLE_RATE_HZ = 16_000
 MAX_BYTES = 10 * 1024 * 1024
-MAX_SECONDS = 600
-_MAX_CHANNELS = 8
-_RATES_HZ = range(4_000, 192_001)
 _FETCH_SECONDS = 10.0
 #: A file younger than this is played without asking its server again.
 _FRESH_SECONDS = 300
@@ -45,15 +38,10 @@ def fetch(tenant_id: int, url: str) -> Path:
         raise invalid("url", f"the file is larger than {MAX_BYTES} bytes")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        # In a thread: decoding takes CPU that the other requests of this process need.
-        gevent.get_hub().threadpool.apply(_convert, (reply.body, path))
-    except (soundfile.LibsndfileError, NotPlayable) as error:
+        _convert(reply.body, path)
+    except NotPlayable as error:
         raise invalid("url", f"not audio that can be played: {error}") from error
     return path
-
-
-class NotPlayable(Exception):
-    """Not audio that can be played; the text says why."""
 
 
 def _convert(audio: bytes, path: Path) -> None:
@@ -62,31 +50,11 @@ def _convert(audio: bytes, path: Path) -> None:
     descriptor, partial = tempfile.mkstemp(suffix=".part", dir=path.parent)
     os.close(descriptor)
     try:
-        write_wav(audio, partial)
+        convert(audio, {SAMPLE_RATE_HZ: Path(partial)})
         Path(partial).chmod(0o644)  # FreeSWITCH runs as another user
         Path(partial).replace(path)
     finally:
         Path(partial).unlink(missing_ok=True)
-
-
-def write_wav(audio: bytes, target: str, rate: int = SAMPLE_RATE_HZ) -> None:
-    """Convert audio to a mono 16-bit WAV file of `rate` Hz.
-
-    Raises NotPlayable or soundfile.LibsndfileError.
-    """
-    with soundfile.SoundFile(io.BytesIO(audio)) as source:
-        if source.channels > _MAX_CHANNELS or source.samplerate not in _RATES_HZ:
-            raise NotPlayable(f"{source.channels} channels at {source.samplerate} Hz")
-        resampler = soxr.ResampleStream(source.samplerate, rate, 1, dtype="float32")
-        with soundfile.SoundFile(target, "w", rate, 1, subtype="PCM_16", format="WAV") as sink:
-            # A second at a time: the file's own claims of its length are not to be believed.
-            for _ in range(MAX_SECONDS):
-                block = source.read(source.samplerate, dtype="float32", always_2d=True)
-                last = len(block) < source.samplerate
-                sink.write(resampler.resample_chunk(block.mean(axis=1), last=last))
-                if last:
-                    return
-        raise NotPlayable(f"longer than {MAX_SECONDS} s")
 
 
 def _drop_old(directory: Path) -> None:

@@ -1,6 +1,5 @@
 """Prompts: what a tenant uploads, and the file that each item of a flow's audio is played from."""
 
-import io
 import os
 import tempfile
 from collections.abc import Sequence
@@ -8,7 +7,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import gevent
 import numpy as np
 import soundfile
 import structlog
@@ -20,6 +18,7 @@ from irisx.kernel.ids import public_id, row_key
 from irisx.media.client import SynthesisResult, synthesize
 from irisx.settings import get_settings
 from irisx.telephony.calls import prompts as urls
+from irisx.telephony.calls.convert import NotPlayable, convert
 from irisx.telephony.ivr.audio import Audio, AudioUrl, Say, Silence, Text, UploadedPrompt
 from irisx.telephony.ivr.models import IvrFlow, IvrFlowVersion
 from irisx.telephony.ivr.prompt_models import Prompt
@@ -54,26 +53,23 @@ def upload(by: Actor, tenant_id: int, name: str, audio: bytes) -> Prompt:
 
     Takes WAV, MP3 and OGG by what the bytes are, not by what they are called.
     """
-    source_format = _format(audio)
-    row = Prompt(
-        tenant_id=tenant_id,
-        name=name,
-        source_format=source_format,
-        size_bytes=len(audio),
-        duration_ms=0,
-    )
     with tempfile.TemporaryDirectory(dir=_made(_root()), prefix=".upload-") as directory:
         made = {rate: Path(directory) / f"{rate}.wav" for rate in (NARROWBAND_HZ, WIDEBAND_HZ)}
         try:
-            # In a thread: decoding takes CPU that the other requests of this process need.
-            pool = gevent.get_hub().threadpool
-            for rate, path in made.items():
-                pool.apply(urls.write_wav, (audio, str(path), rate))
-        except (soundfile.LibsndfileError, urls.NotPlayable) as error:
+            converted = convert(audio, made)
+        except NotPlayable as error:
             raise invalid("file", f"can't be played: {error}") from error
-        row.duration_ms = round(soundfile.info(str(made[NARROWBAND_HZ])).duration * 1000)
-        if row.duration_ms == 0:
+        if converted.format not in _FORMATS:
+            raise invalid("file", "is neither WAV nor MP3 nor OGG")
+        if converted.duration_ms == 0:
             raise invalid("file", "holds no sound")
+        row = Prompt(
+            tenant_id=tenant_id,
+            name=name,
+            source_format=_FORMATS[converted.format],
+            size_bytes=len(audio),
+            duration_ms=converted.duration_ms,
+        )
         with transaction() as session:
             same = select(Prompt.id).where(Prompt.tenant_id == tenant_id, Prompt.name == name)
             if session.scalar(same) is not None:
@@ -86,16 +82,6 @@ def upload(by: Actor, tenant_id: int, name: str, audio: bytes) -> Prompt:
                 _made(_root() / str(tenant_id))
                 path.replace(uploaded_path(tenant_id, row.id, rate))
     return row
-
-
-def _format(audio: bytes) -> str:
-    try:
-        found = soundfile.info(io.BytesIO(audio)).format
-    except soundfile.LibsndfileError:
-        found = ""
-    if found not in _FORMATS:
-        raise invalid("file", "is neither WAV nor MP3 nor OGG")
-    return _FORMATS[found]
 
 
 def list_page(tenant_id: int, *, limit: int, offset: int) -> tuple[list[PromptView], int]:
