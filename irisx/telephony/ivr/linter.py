@@ -186,10 +186,10 @@ def _own(node: Node, catalog: Catalog) -> Iterator[Issue]:
             )
         elif isinstance(item, AudioUrl) and (wrong_url := _refused(item.url, catalog)):
             yield error("url", f"{node.id}: config.{name}: {wrong_url}", node.id, f"config.{name}")
-    if node.time_limit is not None and not node.config.WAITS:
+    if node.time_limit is not None and not (node.config.WAITS or node.config.TIMED):
         yield warning(
             "time_limit",
-            f"{node.id} ({node.type}) waits for nobody, so its time_limit does nothing; remove it",
+            f"{node.id} ({node.type}) takes no time, so its time_limit does nothing; remove it",
             node.id,
             "time_limit",
         )

@@ -232,7 +232,7 @@ class _SimulatedCall:
         if answer is None:
             return HttpAnswer(None, error="the script has no answer for this node")
         if answer.status is None:
-            self._wait(request.timeout_ms / 1000)
+            self._wait((request.retries + 1) * request.timeout_ms / 1000)
             return HttpAnswer(None, error="no answer within the time", timed_out=True)
         return HttpAnswer(answer.status, answer.json_)
 

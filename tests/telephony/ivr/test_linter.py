@@ -586,7 +586,7 @@ SOUND: dict[str, Document] = {
         node("s", "set_variable", {"variables": {"a": "1", "b": "{{ a }}"}}, next="bye"), bye()
     ),
     "statuses of a request": document(
-        {**hook(save={"name": "customer.name"}), "next": "a"}
+        {**hook(save={"name": "customer.name"}), "next": "a", "time_limit": 10}
         | {"branches": {"404": "bye", "5xx": "bye", "failed": "bye", "timeout": "bye"}},
         say("a", "{{ name }} {{ http_status }}", next="bye"),
         bye(),

@@ -111,6 +111,8 @@ class NodeConfig(BaseModel):
 
     #: Whether it waits for a person, so that a loop through it takes its time.
     WAITS: ClassVar[bool] = False
+    #: Whether it takes time all the same, which a `time_limit` can cut short.
+    TIMED: ClassVar[bool] = False
     #: Whether what the caller types decides how it is left.
     ASKS: ClassVar[bool] = False
     #: Whether its variables are set before its own templates are rendered.

@@ -37,6 +37,8 @@ class Webhook(NodeConfig):
     A POST without `body` carries the call and all variables. Requests are signed as webhooks are.
     """
 
+    TIMED = True
+
     url: Template = Field(examples=["https://example.com/orders/{{ digits }}"])
     method: Literal["GET", "POST"] = "POST"
     headers: dict[HeaderName, ShortTemplate] = Field(default_factory=dict, max_length=20)

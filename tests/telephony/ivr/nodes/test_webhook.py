@@ -35,6 +35,13 @@ def test_the_status_decides(status: int | None, leads: str) -> None:
     assert result.variables["http_status"] == status
 
 
+def test_its_time_limit_cuts_the_retries_short() -> None:
+    slow = hook(timeout=5, retries=3) | {"time_limit": 8}
+    slow["branches"] = {**BRANCHES, "time_limit": "l"}
+    result = call(slow, webhooks={"w": [{"status": None}]})
+    assert (path(result), result.seconds) == (["w", "l"], 8)
+
+
 def test_no_answer_in_the_script_is_a_failure() -> None:
     assert path(call(hook())) == ["w", "f"]
 
