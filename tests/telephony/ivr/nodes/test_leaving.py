@@ -30,6 +30,11 @@ def test_a_subflow_that_is_gone_is_a_failure() -> None:
     assert path(call(node("s", "subflow", {"flow": "flow_8"}, next="n"))) == ["s", "n"]
 
 
+def test_a_call_that_ends_in_a_subflow_leaves_the_node_that_waits() -> None:
+    result = call(node("s", "subflow", {"flow": "flow_6"}, next="n"))
+    assert [(step.node, step.outcome) for step in result.steps] == [("s", "end"), ("bye", "end")]
+
+
 def test_return_in_the_first_flow_ends_the_call() -> None:
     result = call(node("r", "return", {"outcome": "x"}))
     assert (path(result), result.cause) == (["r"], "NORMAL_CLEARING")
