@@ -117,11 +117,9 @@ class Detector:
         """The audio is over. The verdict, if `feed` has not given it: at worst `unknown`."""
         if self._delivered:
             return None
-        if self._decision is None:
-            speech = self._timeline.speech()
-            result = Result.SILENCE if speech is None else Result.UNKNOWN
-            self._decide(result, Cause.AUDIO_ENDED, speech)
-        return self._deliver()
+        speech = self._timeline.speech()
+        nothing = Result.SILENCE if speech is None else Result.UNKNOWN
+        return self._deliver(self._decision or self._verdict((nothing, Cause.AUDIO_ENDED), speech))
 
     def _hear(self, frame: Frame) -> Verdict | None:
         tone = self._tones.add(frame)
@@ -131,14 +129,12 @@ class Detector:
         speech = self._timeline.speech()
         if self.beep is None and tone is not None and _ends_greeting(tone, speech):
             self.beep = tone
-        if self._decision is None:
-            judged = self._judge(speech)
-            if judged is None:
-                return None
-            self._decide(*judged, speech)
-        if self._delivered or self._awaits_beep(speech):
+        if self._decision is None and (judged := self._judge(speech)):
+            self._decision = self._verdict(judged, speech)
+        decision = self._decision
+        if decision is None or self._delivered or self._awaits_beep(decision, speech):
             return None
-        return self._deliver()
+        return self._deliver(decision)
 
     def _judge(self, speech: Speech | None) -> tuple[Result, Cause] | None:
         """Result and cause, as soon as there is enough to tell."""
@@ -181,9 +177,10 @@ class Detector:
             return Result.UNKNOWN, Cause.TOTAL_ANALYSIS_TIME
         return None
 
-    def _decide(self, result: Result, cause: Cause, speech: Speech | None) -> None:
+    def _verdict(self, judged: tuple[Result, Cause], speech: Speech | None) -> Verdict:
+        result, cause = judged
         now = self._timeline.now
-        self._decision = Verdict(
+        return Verdict(
             result=result,
             cause=cause,
             confidence=_confidence(cause),
@@ -192,10 +189,8 @@ class Detector:
             features={} if speech is None else asdict(speech),
         )
 
-    def _awaits_beep(self, speech: Speech | None) -> bool:
+    def _awaits_beep(self, decision: Verdict, speech: Speech | None) -> bool:
         """Whether the verdict is held back for the beep."""
-        decision = self._decision
-        assert decision is not None
         if self._settings.mode is not Mode.MESSAGE_END or self.beep is not None:
             return False
         if decision.result is not Result.MACHINE or decision.cause is Cause.SIT or speech is None:
@@ -204,9 +199,7 @@ class Detector:
             speech.pause < _NO_BEEP_MS and self._timeline.now < _LONGEST_GREETING_MS
         )
 
-    def _deliver(self) -> Verdict:
-        decision = self._decision
-        assert decision is not None
+    def _deliver(self, decision: Verdict) -> Verdict:
         self._delivered = True
         if self.beep is None:
             return decision
