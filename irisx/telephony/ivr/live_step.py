@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
-from uuid import uuid4
 
 import gevent
 import structlog
@@ -374,7 +373,9 @@ class LiveStep:
         if self._pending:
             self._queue([])
         with self._limited():
-            return self._answer(_asked(request, signing.secret(self._call.tenant_id)))
+            # The same for every try, another engine's too: the tenant's program can tell.
+            key = f"{self._call.sid}.{self._kept.position.steps}.{len(self._kept.answers)}"
+            return self._answer(_asked(request, key, signing.secret(self._call.tenant_id)))
 
     def hand_over(self, hand_over: HandOver) -> str:
         self.explain(f"the room {hand_over.room} is not there yet")
@@ -547,10 +548,9 @@ def _recorded(ended: Event, request: RecordingRequest, name: str) -> Recorded:
     return Recorded(name if seconds >= request.min_seconds and seconds else None, seconds, reason)
 
 
-def _asked(request: HttpRequest, secret: str) -> HttpAnswer:
+def _asked(request: HttpRequest, key: str, secret: str) -> HttpAnswer:
     """Ask, and ask again where no answer came or the server failed."""
     answer = HttpAnswer(None)
-    key = str(uuid4())
     for _ in range(request.retries + 1):
         answer = _ask(request, key, secret)
         if answer.status is not None and answer.status < 500:
