@@ -136,6 +136,11 @@ class LiveCall:
         return call_sid(self.id)
 
     @property
+    def customer_number(self) -> str:
+        """The number at the other end of the customer's leg."""
+        return self.from_number if self.direction is Direction.INBOUND else self.to_number
+
+    @property
     def over(self) -> bool:
         return self.status in ENDED
 

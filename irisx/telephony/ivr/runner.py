@@ -196,10 +196,9 @@ def is_wideband(rate: str | None) -> bool:
 
 def facts(call: LiveCall) -> Mapping[str, Mapping[str, Any]]:
     """What a flow's templates know of the call."""
-    customer = call.from_number if call.direction.value == "inbound" else call.to_number
     number = phonenumbers.PhoneNumber()
     with suppress(phonenumbers.NumberParseException):
-        number = phonenumbers.parse(customer)
+        number = phonenumbers.parse(call.customer_number)
     return {
         "call": {
             "sid": call.sid,
@@ -209,7 +208,7 @@ def facts(call: LiveCall) -> Mapping[str, Mapping[str, Any]]:
             "started_at": isoformat(call.initiated_at),
         },
         "caller": {
-            "number": customer,
+            "number": call.customer_number,
             "name": "",
             "country": phonenumbers.region_code_for_number(number) or "",
         },

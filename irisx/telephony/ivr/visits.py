@@ -64,7 +64,7 @@ def message(call: LiveCall, file: Path, request: RecordingRequest) -> None:
         "mailbox": request.mailbox,
         "path": str(file.relative_to(get_settings().recording_path)),
         "min_ms": request.min_seconds * 1000,
-        "from_number": call.from_number,
+        "from_number": call.customer_number,
     }
     _writer.add(Message, row)
 

@@ -18,7 +18,8 @@ from irisx.telephony.calls.live import LiveCall
 from irisx.telephony.calls.states import Direction
 from irisx.telephony.ivr import visits
 from irisx.telephony.ivr.flow import Node
-from irisx.telephony.ivr.visit_models import Visit
+from irisx.telephony.ivr.step import RecordingPurpose, RecordingRequest
+from irisx.telephony.ivr.visit_models import Message, Visit
 from irisx.telephony.ivr.walk import Place, Position
 from irisx.tenancy.models import Tenant
 
@@ -93,6 +94,15 @@ def test_a_row_that_is_refused_does_not_stop_the_others(call: LiveCall) -> None:
     leave(call, 3)
     assert visits.flush(10)
     assert steps() == [3]
+
+
+def test_a_message_is_from_whom_the_call_reached(call: LiveCall) -> None:
+    call.direction = Direction.OUTBOUND
+    request = RecordingRequest(RecordingPurpose.VOICEMAIL, 60, 1, 5, "#", True, "sales")
+    visits.message(call, visits.recording_file(call, 1), request)
+    assert visits.flush(10)
+    with transaction() as session:
+        assert session.scalars(select(Message)).one().from_number == "+15550001000"
 
 
 def test_a_recordings_name_is_the_same_for_every_engine(call: LiveCall) -> None:
