@@ -61,6 +61,7 @@ def engine() -> Engine:
         pool_size=10,
         max_overflow=20,
         pool_pre_ping=True,
+        executemany_mode="values_plus_batch",  # or each row is a round trip of its own
         pool_timeout=5,
         connect_args={"connect_timeout": 3, "application_name": "irisx"},
     )

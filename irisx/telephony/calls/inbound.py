@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -66,11 +66,10 @@ def take(switch: Switch, event: Event) -> None:
         return
     call = _record(switch, event, owner)
     in_time = _cancel_announcement(switch, event)
-    variables = leg_variables(call)
-    switch.run(
-        commands.keep_end(channel),
-        *(commands.uuid_setvar(channel, name, value) for name, value in variables.items()),
-    )
+    variables = {  # but those that the dialplan has set
+        name: value for name, value in leg_variables(call).items() if event.variable(name) != value
+    }
+    switch.run(commands.keep_end(channel), commands.uuid_setvar_multi(channel, variables))
     if owner.refusal is not None:
         connect.hang_up(switch, call, owner.refusal)
     elif owner.destination is None:
@@ -106,77 +105,95 @@ def as_e164(number: str) -> str:
 
 def _owner_of(event: Event) -> Owner | str:
     """The call's owner, or the cause with which to refuse what has none."""
-    if event.variable("irisx_ingress") == Ingress.AGENT.value:
-        key = f"agent:{event.variable('sip_auth_username')}:{called_number(event)}"
-    else:
-        key = called_number(event)
+    caller = as_e164(event.get("Caller-Caller-ID-Number", "")) or "anonymous"
+    called = called_number(event)
+    agent = event.variable("sip_auth_username") or ""
+    from_agent = event.variable("irisx_ingress") == Ingress.AGENT.value
+    key = f"agent:{agent}:{called}" if from_agent else called
     try:
         with transaction() as session:
-            owner = _look_up(session, event)
+            if from_agent:
+                owner = _agents_call(session, agent, called)
+            else:
+                owner = _look_up(session, caller, called)
     except (OperationalError, PoolTimeout) as error:
         log.warning("inbound.owner_from_memory", error=str(error)[:200])
-        return _last_seen.get(key, NO_DATABASE)
+        return _remembered(key, caller)
     if isinstance(owner, Owner):
         _last_seen[key] = owner
     return owner
 
 
-def _look_up(session: Session, event: Event) -> Owner | str:
-    caller = as_e164(event.get("Caller-Caller-ID-Number", "")) or "anonymous"
-    called = called_number(event)
-    if event.variable("irisx_ingress") == Ingress.AGENT.value:
-        return _agents_call(session, event.variable("sip_auth_username") or "", called)
-    row = session.execute(
-        select(PhoneNumber, Tenant)
-        .join(Tenant, Tenant.id == PhoneNumber.tenant_id)
-        .where(PhoneNumber.number == called, Tenant.status != TenantStatus.DELETED)
-    ).one_or_none()
+def _remembered(key: str, caller: str) -> Owner | str:
+    """As the last such call was; how many calls the tenant has now is not known."""
+    owner = _last_seen.get(key)
+    if owner is None:
+        return NO_DATABASE
+    if owner.direction is Direction.INBOUND:
+        owner = dataclasses.replace(owner, from_number=caller)
+    return dataclasses.replace(owner, refusal=None) if owner.refusal == TOO_MANY else owner
+
+
+# Made once: to build such a statement costs more than to run it.
+_LIVE_CALLS = (
+    select(func.count())
+    .select_from(Call)
+    .where(Call.tenant_id == Tenant.id, *(Call.status != status for status in ENDED))
+    .scalar_subquery()
+)
+_OWNER_OF_NUMBER = (
+    select(Tenant.id, Tenant.status, Tenant.settings, PhoneNumber.destination, _LIVE_CALLS)
+    .join(Tenant, Tenant.id == PhoneNumber.tenant_id)
+    .where(PhoneNumber.number == bindparam("called"), Tenant.status != TenantStatus.DELETED)
+)
+_OWNER_OF_ACCOUNT = (
+    select(Tenant.id, Tenant.status, Tenant.settings, _LIVE_CALLS)
+    .join(SipAccount, Tenant.id == SipAccount.tenant_id)
+    .where(SipAccount.username == bindparam("username"))
+)
+
+
+def _look_up(session: Session, caller: str, called: str) -> Owner | str:
+    row = session.execute(_OWNER_OF_NUMBER, {"called": called}).one_or_none()
     if row is None:
         return UNKNOWN_NUMBER
-    number, tenant = row
-    settings = TenantSettings.model_validate(tenant.settings)
+    tenant_id, status, stored, destination, live = row
+    settings = TenantSettings.model_validate(stored)
     return Owner(
-        tenant_id=tenant.id,
+        tenant_id=tenant_id,
         direction=Direction.INBOUND,
         from_number=caller,
         to_number=called,
-        destination=connect.text_of(number.destination) if number.destination else None,
+        destination=connect.text_of(destination) if destination else None,
         record=settings.record_calls,
-        refusal=_refusal(session, tenant, settings),
+        refusal=_refusal(status, live, settings),
     )
 
 
 def _agents_call(session: Session, username: str, called: str) -> Owner | str:
     """A phone of the tenant calls out: it shows the tenant's number."""
-    row = session.execute(
-        select(SipAccount, Tenant)
-        .join(Tenant, Tenant.id == SipAccount.tenant_id)
-        .where(SipAccount.username == username)
-    ).one_or_none()
+    row = session.execute(_OWNER_OF_ACCOUNT, {"username": username}).one_or_none()
     if row is None:
         return SUSPENDED
-    _, tenant = row
-    settings = TenantSettings.model_validate(tenant.settings)
-    first = select(PhoneNumber.number).where(PhoneNumber.tenant_id == tenant.id)
+    tenant_id, status, stored, live = row
+    settings = TenantSettings.model_validate(stored)
+    first = select(PhoneNumber.number).where(PhoneNumber.tenant_id == tenant_id)
     number = settings.default_caller_id or session.scalar(first.order_by(PhoneNumber.id).limit(1))
     return Owner(
-        tenant_id=tenant.id,
+        tenant_id=tenant_id,
         direction=Direction.OUTBOUND,
         from_number=number or "anonymous",
         to_number=called,
         destination=called,
         record=settings.record_calls,
-        refusal=_refusal(session, tenant, settings),
+        refusal=_refusal(status, live, settings),
     )
 
 
-def _refusal(session: Session, tenant: Tenant, settings: TenantSettings) -> str | None:
-    if tenant.status is not TenantStatus.ACTIVE:
+def _refusal(status: TenantStatus, live: int, settings: TenantSettings) -> str | None:
+    if status is not TenantStatus.ACTIVE:
         return SUSPENDED
-    live = select(func.count()).where(Call.tenant_id == tenant.id, Call.status.not_in(list(ENDED)))
-    if (session.scalar(live) or 0) >= settings.max_concurrent_calls:
-        return TOO_MANY
-    return None
+    return TOO_MANY if live >= settings.max_concurrent_calls else None
 
 
 def _record(switch: Switch, event: Event, owner: Owner) -> LiveCall:

@@ -30,6 +30,7 @@ _PATH = re.compile(r"/[A-Za-z0-9._/\-]{1,255}")
 _DIGITS = re.compile(r"[0-9A-DwW*#]{1,64}")
 _PATTERN = re.compile(r"[A-Za-z0-9*#^$|()\[\]?+.,{}\-]{1,128}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_:.\-]{0,127}")
+_PLAIN = re.compile(r"[A-Za-z0-9_:.+\-]{1,256}")
 _STREAM = re.compile(
     r"(?:local_stream://[A-Za-z0-9_\-]+(?:/\d+)?"
     r"|silence_stream://-?\d+(?:,\d+)?"
@@ -459,6 +460,15 @@ def uuid_setvar(channel: str | UUID, name: str, value: str) -> Api:
     """Set a variable; an empty value removes it. Every value arrives as it is."""
     quoted = _escaped(safe(value, name))
     return Api(f"uuid_setvar {channel_id(channel)} {variable_name(name)} {quoted}")
+
+
+def uuid_setvar_multi(channel: str | UUID, variables: Mapping[str, str]) -> Api:
+    """Set several variables to plain values: nothing else passes the two parsers unchanged."""
+    pairs = (
+        f"{variable_name(name)}={_match(_PLAIN, value, name, 'a plain value')}"
+        for name, value in variables.items()
+    )
+    return Api(f"uuid_setvar_multi {channel_id(channel)} {';'.join(pairs)}")
 
 
 def keep_end(channel: str | UUID) -> Api:

@@ -99,6 +99,11 @@ BUILDERS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
         f"uuid_setvar {CHANNEL} irisx_x it\\'s\\sa\\\\b",
     ),
     (
+        commands.uuid_setvar_multi,
+        {"channel": CHANNEL, "variables": {"irisx_a": "1", "irisx_b": "7:X_Y"}},
+        f"uuid_setvar_multi {CHANNEL} irisx_a=1;irisx_b=7:X_Y",
+    ),
+    (
         commands.keep_end,
         {"channel": CHANNEL},
         f"uuid_setvar {CHANNEL} api_reporting_hook {commands.END_HOOK}",

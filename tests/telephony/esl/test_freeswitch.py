@@ -222,6 +222,7 @@ def test_every_command_is_one_that_the_switch_knows(node: Node, tmp_path: Path):
         commands.sofia_rescan("carriers"),
         commands.sched_hangup(uuid, 600),
         commands.sched_del(uuid),
+        commands.uuid_setvar_multi(uuid, {"irisx_a": "1", "irisx_b": "7:X_Y"}),
         commands.uuid_mute(uuid),
         commands.uuid_unmute(uuid),
         commands.uuid_record_start(uuid, file, options={"RECORD_STEREO": "true"}),
@@ -239,6 +240,7 @@ def test_every_command_is_one_that_the_switch_knows(node: Node, tmp_path: Path):
     ):
         node.api(command)
     node.wait_for("RECORD_STOP", uuid=uuid)
+    assert node.api(commands.uuid_getvar(uuid, "irisx_b")) == "7:X_Y"
     assert node.api(commands.hash_select("irisx", "fence")) == "7"
     node.api(commands.hash_delete("irisx", "fence"))
     node.wait_for("CHANNEL_BRIDGE", uuid=uuid)
