@@ -24,8 +24,7 @@ def fetch(tenant_id: int, url: str) -> Path:
 
     Takes WAV, FLAC, Ogg and MP3. The file's content may be five minutes old.
     """
-    name = hashlib.sha256(f"{tenant_id} {url}".encode()).hexdigest()
-    path = get_settings().home / "prompts" / f"{name}.wav"
+    path = _path(tenant_id, url)
     if _age_seconds(path) < _FRESH_SECONDS:
         return path
     try:
@@ -42,6 +41,17 @@ def fetch(tenant_id: int, url: str) -> Path:
     except NotPlayable as error:
         raise invalid("url", f"not audio that can be played: {error}") from error
     return path
+
+
+def kept(tenant_id: int, url: str) -> Path | None:
+    """The audio as it was fetched last, however old; None if it never was or was dropped."""
+    path = _path(tenant_id, url)
+    return path if path.is_file() else None
+
+
+def _path(tenant_id: int, url: str) -> Path:
+    name = hashlib.sha256(f"{tenant_id} {url}".encode()).hexdigest()
+    return get_settings().home / "prompts" / f"{name}.wav"
 
 
 def _convert(audio: bytes, path: Path) -> None:

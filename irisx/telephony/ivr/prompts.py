@@ -158,11 +158,23 @@ def file_of(item: Audio, tenant_id: int, *, wideband: bool) -> str:
                     raise NotThere(f"the prompt {item.prompt} has no file")
                 return str(path)
             case AudioUrl():
-                return str(urls.fetch(tenant_id, item.url))
+                return str(_fetched(tenant_id, item.url))
             case Silence():
                 return str(_silence(item.silence_ms))
     except IrisxError as error:
         raise NotThere(error.message) from error
+
+
+def _fetched(tenant_id: int, url: str) -> Path:
+    """The audio at a URL; as it was last, where its server fails just now."""
+    try:
+        return urls.fetch(tenant_id, url)
+    except IrisxError as error:
+        old = urls.kept(tenant_id, url)
+        if old is None:
+            raise
+        log.warning("ivr.old_audio_played", url=url, reason=error.message)
+        return old
 
 
 def is_at_hand(item: Audio) -> bool:

@@ -1,5 +1,7 @@
 """What a flow's audio is played from, with the real media process and a real server."""
 
+import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -77,6 +79,20 @@ def test_audio_of_a_url_is_fetched_once(tenant: Tenant, monkeypatch: pytest.Monk
         assert file_of(item, tenant.id, wideband=False) == first
         assert len(server.received) == 1
     assert duration(first) == pytest.approx(0.3, abs=0.05)
+
+
+def test_where_its_server_fails_the_last_audio_is_played(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(get_settings(), "allowed_private_hosts", "127.0.0.1")
+    answers = iter([Answer(200, body=audio()), Answer(500), Answer(200, body=b"no audio")])
+    with receiving(lambda request: next(answers)) as server:
+        item = AudioUrl(url=f"{server.url}/hello.wav")
+        first = file_of(item, tenant.id, wideband=False)
+        for _ in range(2):
+            os.utime(first, (0, time.time() - 301))
+            assert file_of(item, tenant.id, wideband=False) == first
+        assert len(server.received) == 3
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/a.wav", "http://[::1]/a.wav", "file:///a.wav"])
