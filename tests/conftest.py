@@ -20,7 +20,6 @@ from sqlalchemy import text
 from irisx import migrations
 from irisx.kernel import db, redis
 from irisx.kernel.embedded import databases
-from irisx.kernel.partitions import ensure_partitions
 from irisx.settings import get_settings
 from irisx.tenancy.models import PhoneNumber, Tenant
 from irisx.tenancy.settings import TenantSettings
@@ -46,9 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "IRISX_TAPS_DIR": str(home / "taps"),
     }
     get_settings.cache_clear()
-    with db.engine().begin() as connection:
-        migrations.metadata().create_all(connection)
-        ensure_partitions(connection)
+    migrations.upgrade(db.engine())
 
 
 def pytest_unconfigure() -> None:
