@@ -9,6 +9,8 @@ from irisx.kernel.errors import Forbidden, ValidationError
 from irisx.settings import get_settings
 from irisx.telephony.calls.destinations import Target, from_text, parse, resolve
 from irisx.telephony.esl import commands
+from irisx.telephony.ivr import service as flows
+from irisx.tenancy.access import SYSTEM
 from irisx.tenancy.models import Carrier, DestinationType, SipAccount, Tenant
 
 
@@ -100,7 +102,7 @@ def test_any_object_is_a_destination_or_a_validation_error(raw: dict[str, object
         assert refused.details
 
 
-@pytest.mark.parametrize("type", ["flow", "queue", "assistant", "", None, "NUMBER"])
+@pytest.mark.parametrize("type", ["queue", "assistant", "", None, "NUMBER"])
 def test_what_can_not_be_dialled_is_refused(type: object) -> None:
     with pytest.raises(ValidationError):
         parse({"type": type, "id": "flow_1"}, "on_answer")
@@ -112,6 +114,20 @@ def test_a_number_must_be_allowed(tenant: Tenant) -> None:
     with pytest.raises(Forbidden) as raised:
         resolve(parse({"type": "number", "to": "+18765551234"}), tenant.id)
     assert raised.value.code == "DESTINATION_NOT_ALLOWED"
+
+
+def test_a_flow_is_reached_once_it_is_published_and_by_its_own_tenant(
+    tenant: Tenant, make_tenant: object
+) -> None:
+    document = {"name": "F", "entry_point": "a", "nodes": [{"id": "a", "type": "hangup"}]}
+    flow = flows.create(SYSTEM, tenant.id, document, publish=False).flow
+    destination = parse({"type": "flow", "id": flow.public_id})
+    with pytest.raises(ValidationError, match="no published flow"):
+        resolve(destination, tenant.id)
+    flows.publish(SYSTEM, tenant.id, flow.id, None)
+    assert resolve(destination, tenant.id) == Target(DestinationType.FLOW, flow.public_id)
+    with pytest.raises(ValidationError, match="no published flow"):
+        resolve(destination, make_tenant("Other").id)
 
 
 def test_an_agent_is_dialled_by_the_user_name_of_the_phone(tenant: Tenant) -> None:
