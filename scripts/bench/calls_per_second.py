@@ -32,7 +32,7 @@ from tests.switches import ROOT, FreeSwitch
 SECONDS = 6
 PROMPT_MS = 200
 MOST_FAILED = 0.001
-FIRST_RATE = 10
+FIRST_RATE = 40
 #: Rates go up by this factor, and the last step by half of it: overload is never far.
 STEP = 1.25
 CALLED = "+15550002000"
