@@ -133,10 +133,10 @@ class LiveStep:
         return self._scope
 
     def version(self, version_id: int) -> Flow:
-        return versions.flow_of(version_id)
+        return versions.patiently(lambda: versions.flow_of(version_id))
 
     def published(self, flow_id: str) -> Version | None:
-        return versions.published(self._call.tenant_id, flow_id)
+        return versions.patiently(lambda: versions.published(self._call.tenant_id, flow_id))
 
     def entered(self, position: Position, node: Node) -> None:
         self._node = node

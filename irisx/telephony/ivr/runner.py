@@ -1,15 +1,12 @@
 """Calls in flows: beginning one, taking one up again, and its end."""
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 
 import gevent
 import phonenumbers
 import structlog
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from irisx.kernel.clock import isoformat
 from irisx.telephony.calls.live import LiveCall, Ringing
@@ -31,10 +28,6 @@ _FAILED = "NORMAL_TEMPORARY_FAILURE"
 _WIDEBAND_HZ = 16_000
 #: How long after an engine's return the channel may still do what it had been told (s).
 _CATCH_UP_SECONDS = 14_400.0
-_DATABASE_SECONDS = 30.0
-_LOOK_SECONDS = 0.5
-
-T = TypeVar("T")
 
 
 class FlowRun:
@@ -108,7 +101,7 @@ class FlowRun:
             log.info("ivr.not_refused", sid=self._call.sid, reason=str(error))
 
     def _begin(self, flow_id: str, rate: str | None) -> None:
-        version = patiently(lambda: versions.published(self._call.tenant_id, flow_id))
+        version = versions.patiently(lambda: versions.published(self._call.tenant_id, flow_id))
         if version is None:
             log.warning("ivr.not_published", sid=self._call.sid, flow=flow_id)
             self._refuse(_NO_FLOW)
@@ -135,7 +128,7 @@ class FlowRun:
             log.error("ivr.position_unreadable", sid=self._call.sid, reason=str(error))
             self._refuse(_FAILED)
             return
-        patiently(lambda: versions.flow_of(kept.position.place.version))
+        versions.patiently(lambda: versions.flow_of(kept.position.place.version))
         scope = Scope(facts(self._call), dict(kept.variables))
         self._step = LiveStep(self._switch, self._call, scope, kept, back=dump)
         walk(self._step, kept.position)
@@ -172,22 +165,6 @@ def leave(switch: Switch, call: LiveCall) -> None:
             commands.uuid_setvar(call.uuid, VARIABLE, ""),
             commands.uuid_setvar(call.uuid, "hangup_after_bridge", "true"),
         )
-
-
-def patiently(read: Callable[[], T]) -> T:
-    """What the database says, waited for if it is away: a caller would rather wait than be lost.
-
-    Raises OperationalError or TimeoutError in the end.
-    """
-    deadline = time.monotonic() + _DATABASE_SECONDS
-    while True:
-        try:
-            return read()
-        except (OperationalError, PoolTimeout) as error:
-            if time.monotonic() > deadline:
-                raise
-            log.info("ivr.database_away", error=str(error)[:200])
-            gevent.sleep(_LOOK_SECONDS)
 
 
 def is_wideband(rate: str | None) -> bool:
