@@ -147,6 +147,13 @@ def test_a_digit_stops_a_prompt_and_counts(line: Rig) -> None:
     assert (line.row(call_id).duration_ms or 0) < 5000
 
 
+def test_a_question_that_can_t_be_interrupted_is_heard_to_its_end(line: Rig) -> None:
+    patient = ask(barge_in=False, prompts=[silence(2500)])
+    call_id = call_in(line, patient, *ANSWERS_TO_ASK, digits="1")
+    assert ended(line, call_id) == [("ask", "1"), ("one", "next")]
+    assert (line.row(call_id).duration_ms or 0) > 2500
+
+
 def test_a_menu_asks_again(line: Rig) -> None:
     menu = node(
         "menu",

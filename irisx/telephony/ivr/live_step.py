@@ -6,7 +6,6 @@ What is queued the switch carries out with or without an engine. In front of eac
 the position, so that the channel itself says how far it has been told to go.
 """
 
-import json
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,9 +18,7 @@ import structlog
 from gevent.event import AsyncResult
 from pydantic import TypeAdapter
 from sqlalchemy.exc import SQLAlchemyError
-from standardwebhooks import Webhook
 
-from irisx.kernel import http
 from irisx.kernel.clock import isoformat, now
 from irisx.settings import get_settings
 from irisx.telephony.calls import connect
@@ -30,7 +27,7 @@ from irisx.telephony.esl import commands
 from irisx.telephony.esl.connection import Execution
 from irisx.telephony.esl.errors import ChannelGone, CommandRefused, EslError
 from irisx.telephony.esl.wire import Event
-from irisx.telephony.ivr import prompts, signing, template, versions, visits
+from irisx.telephony.ivr import prompts, signing, template, tenant_http, versions, visits
 from irisx.telephony.ivr.audio import Audio
 from irisx.telephony.ivr.flow import Flow, Node
 from irisx.telephony.ivr.position import DONE, VARIABLE, Kept
@@ -64,7 +61,6 @@ _DIGITS = "irisx_flow_digits"
 _ANY_DIGITS = "[0-9A-D*#]+"
 #: Energy of a frame, as `record` counts it; a quiet voice has some 1000.
 _SILENT_BELOW = 200
-_MAX_ANSWER_BYTES = 64 * 1024
 _OUTCOMES = {
     "SUCCESS": TransferOutcome.COMPLETED,
     "USER_BUSY": TransferOutcome.BUSY,
@@ -227,15 +223,13 @@ class LiveStep:
 
     def _gather(self, audio: Sequence[Audio], how: Gathering) -> Event:
         files = self._files(audio)
-        ask = [_prompt(files)]
         if not how.barge_in:
             self._pending.append((files, False))
-            ask = [_NOTHING]
+            files = []
         elif how.typed_ahead:
             # Played inside the gather, a prompt loses no digit that is typed into it.
             while self._pending and self._pending[-1][1]:
                 files = self._pending.pop()[0] + files
-            ask = [_prompt(files)]
         if self._pending:
             self._queue([])
         self._drain()
@@ -245,7 +239,7 @@ class LiveStep:
             tries=1,
             timeout_ms=how.timeout_ms,
             terminators=_terminators(how),
-            prompt=ask[0],
+            prompt=_prompt(files),
             invalid_prompt=_NOTHING,
             variable=_DIGITS,
             pattern=_ANY_DIGITS,
@@ -375,7 +369,8 @@ class LiveStep:
         with self._limited():
             # The same for every try, another engine's too: the tenant's program can tell.
             key = f"{self._call.sid}.{self._kept.position.steps}.{len(self._kept.answers)}"
-            return self._answer(_asked(request, key, signing.secret(self._call.tenant_id)))
+            secret = signing.secret(self._call.tenant_id)
+            return self._answer(tenant_http.ask(request, key, secret))
 
     def hand_over(self, hand_over: HandOver) -> str:
         self.explain(f"the room {hand_over.room} is not there yet")
@@ -546,44 +541,6 @@ def _recorded(ended: Event, request: RecordingRequest, name: str) -> Recorded:
     else:
         reason = "limit" if seconds else "failed"
     return Recorded(name if seconds >= request.min_seconds and seconds else None, seconds, reason)
-
-
-def _asked(request: HttpRequest, key: str, secret: str) -> HttpAnswer:
-    """Ask, and ask again where no answer came or the server failed."""
-    answer = HttpAnswer(None)
-    for _ in range(request.retries + 1):
-        answer = _ask(request, key, secret)
-        if answer.status is not None and answer.status < 500:
-            break
-    return answer
-
-
-def _ask(request: HttpRequest, key: str, secret: str) -> HttpAnswer:
-    at = now()
-    headers = {
-        **request.headers,
-        "webhook-id": key,
-        "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": Webhook(secret).sign(key, at, (request.body or b"").decode()),
-    }
-    try:
-        reply = http.request(
-            request.method,
-            request.url,
-            headers=headers,
-            body=request.body,
-            timeout=request.timeout_ms / 1000,
-            max_bytes=_MAX_ANSWER_BYTES,
-        )
-    except http.TimedOut as failure:
-        return HttpAnswer(None, error=str(failure), timed_out=True)
-    except http.HttpFailure as failure:
-        return HttpAnswer(None, error=str(failure))
-    try:
-        content = json.loads(reply.body) if reply.body else None
-    except ValueError:
-        content = None
-    return HttpAnswer(reply.status, content)
 
 
 def _microseconds(at: datetime) -> int:
