@@ -618,3 +618,15 @@ def test_what_a_subflow_sets_may_be_used_after_it() -> None:
     assert [error.code for error in lint(outer, Tenant()).errors] == ["variable_unset"]
     [issue] = lint(outer, Tenant(sets=["x"])).issues
     assert issue.code == "variable_maybe_unset"
+
+
+def test_every_loop_is_told() -> None:
+    two = document(
+        menu(branches={"1": "a", "2": "b", "timeout": "bye"}),
+        say("a", next="a"),
+        say("b", next="c"),
+        say("c", next="b"),
+        bye(),
+    )
+    errors = lint(two, Tenant()).errors
+    assert sorted(error.message.split(" goes")[0] for error in errors) == ["a → a", "b → c → b"]
