@@ -30,6 +30,14 @@ def test_a_call_to_a_number_is_connected_with_its_destination(line: Rig) -> None
         assert 200 in caller.responses
 
 
+def test_a_caller_who_calls_himself_something_odd_is_connected_anonymously(line: Rig) -> None:
+    called = line.destination("+15550002000", {"type": "number", "to": line.far_end(STAYS)})
+    line.call_in(called, caller="o|brien", hold_ms=300)
+    row = wait_until(lambda: next(iter(line.rows()), None))
+    line.wait_line(row.id, "call.bridged")
+    assert line.wait_status(row.id, "completed").from_number == "anonymous"
+
+
 def test_a_busy_destination_makes_the_caller_busy(line: Rig) -> None:
     called = line.destination("+15550002000", {"type": "number", "to": line.far_end(BUSY)})
     caller = line.call_in(called)

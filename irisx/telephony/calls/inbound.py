@@ -37,6 +37,8 @@ TOO_MANY = "SWITCH_CONGESTION"  # 503
 NO_DATABASE = "NORMAL_TEMPORARY_FAILURE"  # 503
 
 _E164 = re.compile(r"\+?[1-9][0-9]{6,14}\Z")
+#: As the dialplan's note of a missed call: anything else could not be dialled with.
+_PRESENTABLE = re.compile(r"[A-Za-z0-9+*#._-]{1,64}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,12 @@ def called_number(event: Event) -> str:
     return as_e164(event.get("Caller-Destination-Number", ""))
 
 
+def calling_number(event: Event) -> str:
+    """Who calls, as a number or name that can be passed on; "anonymous" for anything else."""
+    number = as_e164(event.get("Caller-Caller-ID-Number", ""))
+    return number if _PRESENTABLE.match(number) else "anonymous"
+
+
 def as_e164(number: str) -> str:
     """Carriers send E.164 with and without `+`."""
     return f"+{number.lstrip('+')}" if _E164.match(number) else number
@@ -105,7 +113,7 @@ def as_e164(number: str) -> str:
 
 def _owner_of(event: Event) -> Owner | str:
     """The call's owner, or the cause with which to refuse what has none."""
-    caller = as_e164(event.get("Caller-Caller-ID-Number", "")) or "anonymous"
+    caller = calling_number(event)
     called = called_number(event)
     agent = event.variable("sip_auth_username") or ""
     from_agent = event.variable("irisx_ingress") == Ingress.AGENT.value
