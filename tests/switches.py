@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -107,7 +107,9 @@ class FreeSwitch:
         try:
             self._process.wait(timeout)
         except subprocess.TimeoutExpired:
-            os.kill(self.pid, 9)
+            with suppress(FileNotFoundError):  # it is as good as gone when its pid file is
+                os.kill(self.pid, 9)
+            self._process.kill()
             self._process.wait()
         self._process = None
 
