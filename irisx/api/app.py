@@ -25,6 +25,7 @@ from irisx.api.http import Router, rate_headers
 from irisx.api.public import docs, internal, system
 from irisx.api.schemas import ErrorBody
 from irisx.api.v1 import (
+    agents,
     api_keys,
     audit,
     calls,
@@ -32,6 +33,7 @@ from irisx.api.v1 import (
     ivr,
     ivr_prompts,
     ivr_voicemail,
+    queues,
     recordings,
     settings,
     sip_accounts,
@@ -53,6 +55,8 @@ ROUTERS: Sequence[Router] = (
     ivr.router,
     ivr_prompts.router,
     ivr_voicemail.router,
+    agents.router,
+    queues.router,
     users.router,
     api_keys.router,
     settings.router,

@@ -12,6 +12,7 @@ from irisx.kernel.errors import Conflict, invalid
 from irisx.kernel.ids import row_key
 from irisx.tenancy import audit, rows
 from irisx.tenancy.access import Actor
+from irisx.tenancy.agent_models import Agent
 from irisx.tenancy.models import DestinationType, PhoneNumber, SipAccount, Tenant, TenantStatus
 
 
@@ -127,8 +128,11 @@ def _checked(
     if tenant_id is None:
         raise invalid("destination", "a number without a tenant reaches nobody")
     if destination["type"] == DestinationType.AGENT:
-        account_id = row_key("sip", str(destination["id"]))
-        mine = select(SipAccount).filter_by(tenant_id=tenant_id, id=account_id)
+        person = str(destination["id"])
+        model = SipAccount if person.startswith(f"{SipAccount.PREFIX}_") else Agent
+        mine = select(model.id).filter_by(tenant_id=tenant_id, id=row_key(model.PREFIX, person))
+        if model is Agent:
+            mine = mine.where(Agent.deleted_at.is_(None))
         if session.scalar(mine) is None:
-            raise invalid("destination.id", f"there is no SIP account {destination['id']}")
+            raise invalid("destination.id", f"there is no agent {person}")
     return dict(destination)

@@ -9,8 +9,10 @@ from sqlalchemy import select
 from irisx.kernel.crypto import encrypt
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import Conflict
+from irisx.kernel.ids import public_id
 from irisx.tenancy import audit, rows
 from irisx.tenancy.access import Actor
+from irisx.tenancy.agent_models import Agent
 from irisx.tenancy.models import PhoneNumber, SipAccount
 
 
@@ -53,7 +55,7 @@ def list_page(tenant_id: int, *, limit: int, offset: int) -> tuple[Sequence[SipA
 
 
 def delete(by: Actor, tenant_id: int, account_id: int) -> None:
-    """Raises Conflict while a number's calls go to it."""
+    """Raises Conflict while a number's calls go to it, or an agent is reached by it."""
     with transaction() as session:
         row = rows.fetch(session, SipAccount, account_id, tenant_id=tenant_id, lock=True)
         reaching = select(PhoneNumber.number).where(
@@ -62,5 +64,11 @@ def delete(by: Actor, tenant_id: int, account_id: int) -> None:
         )
         if number := session.scalar(reaching.limit(1)):
             raise Conflict(f"Calls to {number} go to it.", code="SIP_ACCOUNT_IN_USE")
+        reached = select(Agent.id).where(
+            Agent.sip_account_id == account_id, Agent.deleted_at.is_(None)
+        )
+        if agent_id := session.scalar(reached.limit(1)):
+            agent = public_id(Agent.PREFIX, agent_id)
+            raise Conflict(f"{agent} is reached by it.", code="SIP_ACCOUNT_IN_USE")
         audit.deleted(session, by, row)
         session.delete(row)

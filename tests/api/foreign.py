@@ -8,12 +8,14 @@ from irisx.kernel.clock import now
 from irisx.kernel.crypto import encrypt
 from irisx.kernel.db import transaction
 from irisx.kernel.ids import call_sid, public_id
+from irisx.telephony.acd import queues
+from irisx.telephony.acd.models import Strategy
 from irisx.telephony.calls.models import Call, Recording, RecordingStatus
 from irisx.telephony.calls.states import CallStatus, Direction
 from irisx.telephony.ivr import service as ivr
 from irisx.telephony.ivr.prompt_models import Prompt
 from irisx.telephony.ivr.visit_models import Message
-from irisx.tenancy import api_keys, numbers, sip_accounts, users
+from irisx.tenancy import agents, api_keys, numbers, sip_accounts, users
 from irisx.tenancy.access import SYSTEM
 
 FLOW = {
@@ -30,12 +32,14 @@ class ForeignIds(dict[str, str]):
     PREFIXES: ClassVar = {
         "account_id": "sip",
         "admin_id": "adm",
+        "agent_id": "agent",
         "carrier_id": "car",
         "flow_id": "flow",
         "key_id": "key",
         "message_id": "vm",
         "number_id": "num",
         "prompt_id": "prm",
+        "queue_id": "queue",
         "tenant_id": "ten",
         "user_id": "usr",
         "webhook_id": "whk",
@@ -92,8 +96,23 @@ class ForeignIds(dict[str, str]):
         with transaction() as session:
             session.add_all([prompt, message])
         flow = ivr.create(SYSTEM, tenant_id, FLOW, publish=False)
+        agent = agents.create(
+            SYSTEM,
+            tenant_id,
+            name="Their agent",
+            contact={"type": "number", "phone_number": "+15557770002"},
+        )
+        queue = queues.create(
+            SYSTEM,
+            tenant_id,
+            name="Theirs",
+            strategy=Strategy.ROUND_ROBIN,
+            music_on_hold="default",
+            skills_required=[],
+        )
         super().__init__(
             account_id=account.row.public_id,
+            agent_id=agent.public_id,
             flow_id=flow.flow.public_id,
             key_id=key.row.public_id,
             message_id=message.public_id,
@@ -101,6 +120,7 @@ class ForeignIds(dict[str, str]):
             number="1",
             number_id=number.public_id,
             prompt_id=prompt.public_id,
+            queue_id=queue.row.public_id,
             recording_id=str(recording.id),
             sid=call_sid(call.id),
             user_id=user.public_id,

@@ -21,6 +21,7 @@ CARRIER = {"name": "Trunk", "host": "192.0.2.1"}
 KEY = {"name": "Key", "permissions": ["calls:read"]}
 LOGIN = {"email": "a@example.com", "password": "wrong"}
 WEBHOOK = {"url": "https://example.com/hook", "events": ["call.completed"]}
+AGENT = {"name": "Ann", "contact": {"type": "number", "phone_number": "+15555550100"}}
 REPLAY = {"event_id": "evt_1"}
 USER = {
     "email": "a@example.com",
@@ -123,6 +124,22 @@ ROWS = [
     Row("GET", "/v1/ivr/signing-secret", "ivr:write"),
     Row("GET", "/v1/ivr/schema", PUBLIC),
     Row("GET", "/v1/ivr/schema/{node_type}", PUBLIC),
+    Row("GET", "/v1/agents", "agents:read"),
+    Row("POST", "/v1/agents", "agents:write", AGENT),
+    Row("GET", "/v1/agents/{agent_id}", "agents:read"),
+    Row("PUT", "/v1/agents/{agent_id}", "agents:write", {"name": "B"}),
+    Row("DELETE", "/v1/agents/{agent_id}", "agents:write"),
+    Row("GET", "/v1/agents/{agent_id}/status", "agents:read"),
+    Row("PUT", "/v1/agents/{agent_id}/status", "agents:write", {"status": "away"}),
+    Row("GET", "/v1/agents/{agent_id}/status/history", "agents:read"),
+    Row("GET", "/v1/agents/{agent_id}/skills", "agents:read"),
+    Row("PUT", "/v1/agents/{agent_id}/skills", "agents:write", {"skills": {}}),
+    Row("GET", "/v1/queues", "queues:read"),
+    Row("POST", "/v1/queues", "queues:write", {"name": "Sales"}),
+    Row("GET", "/v1/queues/{queue_id}", "queues:read"),
+    Row("PUT", "/v1/queues/{queue_id}", "queues:write", {"name": "B"}),
+    Row("DELETE", "/v1/queues/{queue_id}", "queues:write"),
+    Row("GET", "/v1/queues/{queue_id}/agents", "queues:read"),
     Row("GET", "/v1/webhooks", "webhooks:read"),
     Row("POST", "/v1/webhooks", "webhooks:write", WEBHOOK),
     Row("GET", "/v1/webhooks/events", "webhooks:read"),

@@ -15,8 +15,10 @@ from irisx.kernel import http
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import Forbidden, invalid
 from irisx.kernel.ids import row_key
+from irisx.telephony.acd.models import Queue
 from irisx.telephony.calls.barring import check_destination
 from irisx.telephony.ivr.models import IvrFlow
+from irisx.tenancy.agent_models import Agent
 from irisx.tenancy.models import Carrier, DestinationType, SipAccount, Tenant
 from irisx.tenancy.settings import TenantSettings
 
@@ -76,10 +78,10 @@ class SipDestination(_Destination):
 
 
 class AgentDestination(_Destination):
-    """The phone of a person of the tenant, by the id of the SIP account."""
+    """A person of the tenant: an agent, or a phone by the id of its SIP account."""
 
     type: Literal["agent"]
-    id: str = Field(pattern=r"^sip_[0-9]{1,18}$", examples=["sip_3"])
+    id: str = Field(pattern=r"^(sip|agent)_[0-9]{1,18}$", examples=["agent_3", "sip_3"])
 
 
 class FlowDestination(_Destination):
@@ -89,17 +91,27 @@ class FlowDestination(_Destination):
     id: str = Field(pattern=r"^flow_[0-9]{1,18}$", examples=["flow_3"])
 
 
+class QueueDestination(_Destination):
+    """A queue of the tenant."""
+
+    type: Literal["queue"]
+    id: str = Field(pattern=r"^queue_[0-9]{1,18}$", examples=["queue_3"])
+
+
 Destination = Annotated[
     NumberDestination | SipDestination | AgentDestination | FlowDestination,
     Field(discriminator="type"),
 ]
+#: Prefix of the id -> type, of the destinations that have an id.
+_WORDS = {"flow": "flow", "queue": "queue", "sip": "agent", "agent": "agent"}
 _DESTINATION: TypeAdapter[Destination] = TypeAdapter(Destination)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """What the engine dials. `address`: an E.164 number, `user@host[:port][;transport=…]`, the
-    user name with which an agent's phone registers, or the id of a flow, which is not dialled."""
+    user name with which an agent's phone registers, or the id of a flow or a queue, which are not
+    dialled."""
 
     type: DestinationType
     address: str
@@ -114,17 +126,19 @@ def parse(raw: Mapping[str, Any], field: str = "destination") -> Destination:
 
 
 def from_text(text: str, field: str) -> Destination:
-    """A destination in one word: `+15555559999`, `sip:user@host`, `sip_3` or `flow_3`."""
-    if text.startswith("flow_"):
-        return parse({"type": "flow", "id": text}, field)
-    if text.startswith("sip_"):
-        return parse({"type": "agent", "id": text}, field)
+    """A destination in one word: `+15555559999`, `sip:user@host`, `sip_3`, `agent_3`, `flow_3` or
+    `queue_3`."""
+    kind = _WORDS.get(text.partition("_")[0])
+    if kind is not None:
+        return parse({"type": kind, "id": text}, field)
     if "@" in text:
         return parse({"type": "sip", "to": text}, field)
     return parse({"type": "number", "to": text}, field)
 
 
-def resolve(destination: Destination, tenant_id: int, field: str = "destination") -> Target:
+def resolve(
+    destination: Destination | QueueDestination, tenant_id: int, field: str = "destination"
+) -> Target:
     """What to dial, if the tenant may reach it.
 
     Ask again at each dialling: settings, accounts and the addresses of names change. Raises
@@ -140,20 +154,54 @@ def resolve(destination: Destination, tenant_id: int, field: str = "destination"
         case SipDestination(to=uri):
             _check_sip_host(uri, field)
             return Target(DestinationType.SIP, uri)
-        case AgentDestination(id=account_id):
-            with transaction() as session:
-                account = session.scalar(
-                    select(SipAccount).where(
-                        SipAccount.tenant_id == tenant_id,
-                        SipAccount.id == row_key("sip", account_id),
-                    )
-                )
-            if account is None:
-                raise invalid(field, f"there is no agent {account_id}")
-            return Target(DestinationType.AGENT, account.username)
+        case AgentDestination(id=person):
+            return _person(tenant_id, person, field)
+        case QueueDestination(id=queue_id):
+            _check_queue(tenant_id, queue_id, field)
+            return Target(DestinationType.QUEUE, queue_id)
         case FlowDestination(id=flow_id):
             _check_flow(tenant_id, flow_id, field)
             return Target(DestinationType.FLOW, flow_id)
+
+
+def _person(tenant_id: int, person: str, field: str) -> Target:
+    """The phone of an agent, or of a SIP account."""
+    with transaction() as session:
+        if person.startswith("sip_"):
+            username = session.scalar(
+                select(SipAccount.username).where(
+                    SipAccount.tenant_id == tenant_id, SipAccount.id == row_key("sip", person)
+                )
+            )
+            number = None
+        else:
+            contact = session.execute(
+                select(SipAccount.username, Agent.phone_number)
+                .select_from(Agent)
+                .outerjoin(SipAccount, SipAccount.id == Agent.sip_account_id)
+                .where(
+                    Agent.tenant_id == tenant_id,
+                    Agent.id == row_key("agent", person),
+                    Agent.deleted_at.is_(None),
+                )
+            ).one_or_none()
+            username, number = contact or (None, None)
+    if number is not None:
+        return resolve(NumberDestination(type="number", to=number), tenant_id, field)
+    if username is None:
+        raise invalid(field, f"there is no agent {person} who can be rung")
+    return Target(DestinationType.AGENT, username)
+
+
+def _check_queue(tenant_id: int, queue_id: str, field: str) -> None:
+    with transaction() as session:
+        mine = select(Queue.id).where(
+            Queue.tenant_id == tenant_id,
+            Queue.id == row_key("queue", queue_id),
+            Queue.deleted_at.is_(None),
+        )
+        if session.scalar(mine) is None:
+            raise invalid(field, f"there is no queue {queue_id}")
 
 
 def _check_flow(tenant_id: int, flow_id: str, field: str) -> None:

@@ -91,12 +91,13 @@ class Hours(NodeConfig):
     def run(self, step: Step, exits: frozenset[str]) -> Result:
         local = step.now().astimezone(ZoneInfo(self.time_zone))
         holiday = self._holiday(local.date())
-        outcome = OPEN if self._is_open(local) else HOLIDAY if holiday else CLOSED
+        outcome = OPEN if self.is_open(local) else HOLIDAY if holiday else CLOSED
         named = f", {holiday.name or 'a holiday'}" if holiday else ""
         step.explain(f"{local:%a %Y-%m-%d %H:%M} {self.time_zone}{named}: {outcome}")
         return outcome
 
-    def _is_open(self, moment: datetime) -> bool:
+    def is_open(self, moment: datetime) -> bool:
+        """`moment`: in the time zone."""
         today, clock = moment.date(), moment.time()
         yesterday = today - timedelta(days=1)
         return any(_within(window, clock) for window in self._windows(today)) or any(

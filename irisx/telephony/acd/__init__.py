@@ -1,0 +1,1 @@
+"""Automatic call distribution: callers wait in queues, agents are rung."""
