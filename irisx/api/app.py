@@ -27,6 +27,7 @@ from irisx.api.schemas import ErrorBody
 from irisx.api.v1 import (
     agents,
     api_keys,
+    assistants,
     audit,
     calls,
     events,
@@ -57,6 +58,7 @@ ROUTERS: Sequence[Router] = (
     ivr_voicemail.router,
     agents.router,
     queues.router,
+    assistants.router,
     users.router,
     api_keys.router,
     settings.router,

@@ -4,6 +4,7 @@ from typing import ClassVar
 from uuid import uuid4
 
 from irisx.integration.webhooks.models import Webhook
+from irisx.intelligence.assistants import service as assistants
 from irisx.kernel.clock import now
 from irisx.kernel.crypto import encrypt
 from irisx.kernel.db import transaction
@@ -33,6 +34,7 @@ class ForeignIds(dict[str, str]):
         "account_id": "sip",
         "admin_id": "adm",
         "agent_id": "agent",
+        "assistant_id": "asst",
         "carrier_id": "car",
         "flow_id": "flow",
         "key_id": "key",
@@ -110,9 +112,25 @@ class ForeignIds(dict[str, str]):
             music_on_hold="default",
             skills_required=[],
         )
+        assistant = assistants.create(
+            SYSTEM,
+            tenant_id,
+            name="Theirs",
+            language="en-US",
+            personality="friendly",
+            greeting="Hello",
+            capabilities=[],
+            escalation_triggers=[],
+            limits={},
+            silence={},
+            listening={},
+            phrases={},
+            tools=[],
+        )
         super().__init__(
             account_id=account.row.public_id,
             agent_id=agent.public_id,
+            assistant_id=assistant.row.public_id,
             flow_id=flow.flow.public_id,
             key_id=key.row.public_id,
             message_id=message.public_id,
