@@ -18,6 +18,7 @@ from werkzeug.exceptions import HTTPException
 
 from irisx import __version__
 from irisx.api.admin import carriers, features, phone_numbers, tenants
+from irisx.api.admin import do_not_call as admin_do_not_call
 from irisx.api.admin import system as admin_system
 from irisx.api.admin import users as admin_users
 from irisx.api.auth import request_id
@@ -27,9 +28,11 @@ from irisx.api.schemas import ErrorBody
 from irisx.api.v1 import (
     agents,
     api_keys,
-    assistants,
     audit,
     calls,
+    campaign_contacts,
+    campaigns,
+    do_not_call,
     events,
     ivr,
     ivr_prompts,
@@ -58,7 +61,9 @@ ROUTERS: Sequence[Router] = (
     ivr_voicemail.router,
     agents.router,
     queues.router,
-    assistants.router,
+    campaigns.router,
+    campaign_contacts.router,
+    do_not_call.router,
     users.router,
     api_keys.router,
     settings.router,
@@ -70,6 +75,7 @@ ROUTERS: Sequence[Router] = (
     carriers.router,
     features.router,
     admin_system.router,
+    admin_do_not_call.router,
 )
 
 _SECURITY: dict[str, SecurityScheme | dict[str, Any]] = {

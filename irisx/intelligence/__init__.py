@@ -1,1 +1,0 @@
-"""AI providers, knowledge bases, transcripts and translation."""

@@ -15,6 +15,7 @@ from irisx.tenancy.models import FeatureDefault, Tenant, TenantFeature
 #: Area of permissions -> what switching it off takes away. All are on unless switched off.
 CATALOGUE = {
     "calls": "Placing, controlling and listing calls.",
+    "campaigns": "Outbound campaigns, their contacts and do-not-call lists.",
     "events": "The live stream of events.",
     "ivr": "Writing, trying and publishing IVR flows and prompts; calls in flows go on.",
     "recordings": "Listening to, listing and deleting recordings.",

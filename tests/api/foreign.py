@@ -4,7 +4,6 @@ from typing import ClassVar
 from uuid import uuid4
 
 from irisx.integration.webhooks.models import Webhook
-from irisx.intelligence.assistants import service as assistants
 from irisx.kernel.clock import now
 from irisx.kernel.crypto import encrypt
 from irisx.kernel.db import transaction
@@ -13,6 +12,10 @@ from irisx.telephony.acd import queues
 from irisx.telephony.acd.models import Strategy
 from irisx.telephony.calls.models import Call, Recording, RecordingStatus
 from irisx.telephony.calls.states import CallStatus, Direction
+from irisx.telephony.dialer import contacts
+from irisx.telephony.dialer.contacts import Draft
+from irisx.telephony.dialer.models import Campaign, DoNotCall
+from irisx.telephony.dialer.pacing import DialMode
 from irisx.telephony.ivr import service as ivr
 from irisx.telephony.ivr.prompt_models import Prompt
 from irisx.telephony.ivr.visit_models import Message
@@ -34,8 +37,10 @@ class ForeignIds(dict[str, str]):
         "account_id": "sip",
         "admin_id": "adm",
         "agent_id": "agent",
-        "assistant_id": "asst",
+        "campaign_id": "camp",
         "carrier_id": "car",
+        "contact_id": "cct",
+        "entry_id": "dnc",
         "flow_id": "flow",
         "key_id": "key",
         "message_id": "vm",
@@ -112,25 +117,27 @@ class ForeignIds(dict[str, str]):
             music_on_hold="default",
             skills_required=[],
         )
-        assistant = assistants.create(
-            SYSTEM,
-            tenant_id,
+        campaign = Campaign(
+            tenant_id=tenant_id,
             name="Theirs",
-            language="en-US",
-            personality="friendly",
-            greeting="Hello",
-            capabilities=[],
-            escalation_triggers=[],
-            limits={},
-            silence={},
-            listening={},
-            phrases={},
-            tools=[],
+            mode=DialMode.BROADCAST,
+            caller_id="+15557770000",
+            message={"text": "Theirs"},
+            options={},
         )
+        with transaction() as session:
+            session.add(campaign)
+            session.flush()
+            draft = Draft(["+12025550199"])
+            contact = contacts.store(session, campaign, [draft]).contacts[0]
+            entry = DoNotCall(tenant_id=tenant_id, number="+12025550198")
+            session.add(entry)
         super().__init__(
             account_id=account.row.public_id,
             agent_id=agent.public_id,
-            assistant_id=assistant.row.public_id,
+            campaign_id=campaign.public_id,
+            contact_id=contact.public_id,
+            entry_id=entry.public_id,
             flow_id=flow.flow.public_id,
             key_id=key.row.public_id,
             message_id=message.public_id,

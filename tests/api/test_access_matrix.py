@@ -22,9 +22,10 @@ KEY = {"name": "Key", "permissions": ["calls:read"]}
 LOGIN = {"email": "a@example.com", "password": "wrong"}
 WEBHOOK = {"url": "https://example.com/hook", "events": ["call.completed"]}
 AGENT = {"name": "Ann", "contact": {"type": "number", "phone_number": "+15555550100"}}
+CAMPAIGN = {"name": "Spring", "mode": "broadcast", "message": {"text": "Hello."}}
+CONTACTS = {"contacts": [{"numbers": ["+12025550123"]}]}
+NOT_CALLED = {"numbers": ["+12025550123"]}
 REPLAY = {"event_id": "evt_1"}
-ASSISTANT = {"name": "Assistant", "greeting": "Hello"}
-DEPLOYMENT = {"phone_number": "+15550009999"}
 USER = {
     "email": "a@example.com",
     "name": "A",
@@ -77,6 +78,34 @@ ROWS = [
     Row("POST", "/v1/sip-accounts", "sip-accounts:write", {"name": "Desk"}),
     Row("GET", "/v1/sip-accounts/{account_id}", "sip-accounts:read"),
     Row("DELETE", "/v1/sip-accounts/{account_id}", "sip-accounts:write"),
+    Row("GET", "/v1/campaigns", "campaigns:read"),
+    Row("POST", "/v1/campaigns", "campaigns:write", CAMPAIGN),
+    Row("GET", "/v1/campaigns/{campaign_id}", "campaigns:read"),
+    Row("PUT", "/v1/campaigns/{campaign_id}", "campaigns:write", {"name": "B"}),
+    Row("DELETE", "/v1/campaigns/{campaign_id}", "campaigns:write"),
+    Row("POST", "/v1/campaigns/{campaign_id}/start", "campaigns:write"),
+    Row("POST", "/v1/campaigns/{campaign_id}/pause", "campaigns:write"),
+    Row("POST", "/v1/campaigns/{campaign_id}/resume", "campaigns:write"),
+    Row("POST", "/v1/campaigns/{campaign_id}/stop", "campaigns:write"),
+    Row("GET", "/v1/campaigns/{campaign_id}/contacts", "campaigns:read"),
+    Row("POST", "/v1/campaigns/{campaign_id}/contacts", "campaigns:write", CONTACTS),
+    Row("GET", "/v1/campaigns/{campaign_id}/contacts/{contact_id}", "campaigns:read"),
+    Row("DELETE", "/v1/campaigns/{campaign_id}/contacts/{contact_id}", "campaigns:write"),
+    Row(
+        "POST",
+        "/v1/campaigns/{campaign_id}/contacts/{contact_id}/disposition",
+        "campaigns:write",
+        {"code": "success"},
+    ),
+    Row("GET", "/v1/campaigns/do-not-call", "campaigns:read"),
+    Row("POST", "/v1/campaigns/do-not-call", "campaigns:write", NOT_CALLED),
+    Row("DELETE", "/v1/campaigns/do-not-call/{entry_id}", "campaigns:write"),
+    Row("GET", "/v1/campaigns/{campaign_id}/do-not-call", "campaigns:read"),
+    Row("POST", "/v1/campaigns/{campaign_id}/do-not-call", "campaigns:write", NOT_CALLED),
+    Row("DELETE", "/v1/campaigns/{campaign_id}/do-not-call/{entry_id}", "campaigns:write"),
+    Row("GET", "/admin/do-not-call", ADMIN, admin=200),
+    Row("POST", "/admin/do-not-call", ADMIN, NOT_CALLED, admin=201),
+    Row("DELETE", "/admin/do-not-call/{entry_id}", ADMIN, admin=404),
     Row("GET", "/v1/audit-log", "audit-log:read"),
     Row("GET", "/v1/calls", "calls:read"),
     Row("POST", "/v1/calls", "calls:write", {"to": "+15555550100"}),
@@ -142,13 +171,6 @@ ROWS = [
     Row("PUT", "/v1/queues/{queue_id}", "queues:write", {"name": "B"}),
     Row("DELETE", "/v1/queues/{queue_id}", "queues:write"),
     Row("GET", "/v1/queues/{queue_id}/agents", "queues:read"),
-    Row("GET", "/v1/voice/assistants", "voice:read"),
-    Row("POST", "/v1/voice/assistants", "voice:write", ASSISTANT),
-    Row("GET", "/v1/voice/assistants/{assistant_id}", "voice:read"),
-    Row("PUT", "/v1/voice/assistants/{assistant_id}", "voice:write", {"name": "B"}),
-    Row("DELETE", "/v1/voice/assistants/{assistant_id}", "voice:write"),
-    Row("POST", "/v1/voice/assistants/{assistant_id}/deploy", "voice:write", DEPLOYMENT),
-    Row("POST", "/v1/voice/assistants/{assistant_id}/undeploy", "voice:write", {}),
     Row("GET", "/v1/webhooks", "webhooks:read"),
     Row("POST", "/v1/webhooks", "webhooks:write", WEBHOOK),
     Row("GET", "/v1/webhooks/events", "webhooks:read"),

@@ -59,15 +59,31 @@ def create_call(caller: Caller, request: CallRequest) -> Call:
         if before is not None:
             return before
         settings = TenantSettings.model_validate(tenant.settings)
-        from_number = _caller_id(session, tenant.id, settings, request.from_)
+        from_number = caller_id(session, tenant.id, settings, request.from_)
         check_destination(request.to, settings)
-        capacity.check_tenant(session, tenant.id, settings, sandbox=_on_sandbox(caller))
-        call = _insert(session, caller, request, settings, call_id, from_number)
+        capacity.check_tenant(session, tenant.id, settings, sandbox=on_sandbox(caller))
+        options: dict[str, Any] = {
+            "ring_timeout_s": request.timeout or settings.ring_timeout_seconds
+        }
+        if request.on_answer is not None:
+            options["on_answer"] = request.on_answer.model_dump()
+        call = store_call(
+            session,
+            call_id=call_id,
+            tenant_id=caller.tenant_id,
+            from_number=from_number,
+            to_number=request.to,
+            caller_name=request.caller_name,
+            record=settings.record_calls if request.record is None else request.record,
+            sandbox=on_sandbox(caller),
+            metadata=request.metadata,
+            options=options,
+        )
     bus.wake_dialer()
     return call
 
 
-def _on_sandbox(caller: Caller) -> bool:
+def on_sandbox(caller: Caller) -> bool:
     """A test key's calls are the sandbox's; so are all where it is the only switch."""
     return caller.test or not get_settings().esl_url
 
@@ -93,10 +109,13 @@ def _identity(session: Session, caller: Caller) -> tuple[UUID, Call | None]:
     )
 
 
-def _caller_id(
+def caller_id(
     session: Session, tenant_id: int, settings: TenantSettings, wanted: str | None
 ) -> str:
-    """The caller id: what was asked for, the tenant's default, or its first number."""
+    """The caller id: what was asked for, the tenant's default, or its first number.
+
+    Raises ValidationError about `from`.
+    """
     numbers = session.scalars(
         select(PhoneNumber.number)
         .where(PhoneNumber.tenant_id == tenant_id)
@@ -112,30 +131,37 @@ def _caller_id(
     return default if default is not None and default in numbers else numbers[0]
 
 
-def _insert(
+def store_call(
     session: Session,
-    caller: Caller,
-    request: CallRequest,
-    settings: TenantSettings,
+    *,
     call_id: UUID,
+    tenant_id: int,
     from_number: str,
+    to_number: str,
+    record: bool,
+    sandbox: bool,
+    options: dict[str, Any],
+    metadata: dict[str, Any] | None = None,
+    caller_name: str | None = None,
 ) -> Call:
-    options: dict[str, Any] = {"ring_timeout_s": request.timeout or settings.ring_timeout_seconds}
-    if request.on_answer is not None:
-        options["on_answer"] = request.on_answer.model_dump()
+    """Store an outbound call and its `call.initiated`: an engine places it (`bus.wake_dialer`).
+
+    Whether the tenant may place it, the caller has checked (`barring`, `capacity`) in this same
+    transaction.
+    """
     columns: dict[str, Any] = {
         "id": call_id,
         # The database's clock, since calls per second are counted by it.
         "initiated_at": session.scalar(select(func.clock_timestamp())),
-        "tenant_id": caller.tenant_id,
+        "tenant_id": tenant_id,
         "direction": Direction.OUTBOUND,
         "status": CallStatus.INITIATED,
         "from_number": from_number,
-        "to_number": request.to,
-        "caller_name": request.caller_name,
-        "record": settings.record_calls if request.record is None else request.record,
-        "sandbox": _on_sandbox(caller),
-        "metadata_": request.metadata,
+        "to_number": to_number,
+        "caller_name": caller_name,
+        "record": record,
+        "sandbox": sandbox,
+        "metadata_": metadata or {},
         "options": options,
     }
     call = Call(**columns)

@@ -27,12 +27,14 @@ Floats = npt.NDArray[np.float64]
 
 class DialMode(StrEnum):
     """PREVIEW: the agent sees the contact and decides. PROGRESSIVE: a call for each free agent.
-    POWER: `ratio` calls for each free agent. PREDICTIVE: as many as the drop rate allows."""
+    POWER: `ratio` calls for each free agent. PREDICTIVE: as many as the drop rate allows.
+    BROADCAST: no agents, so nothing to pace but the campaign's own limits."""
 
     PREVIEW = "preview"
     PROGRESSIVE = "progressive"
     POWER = "power"
     PREDICTIVE = "predictive"
+    BROADCAST = "broadcast"
 
 
 #: One-sided: the true rate is below the bound with 95 % confidence.
@@ -192,8 +194,8 @@ class Pacer:
         return upper_bound(self.drops + 1, self.answers + 1) <= self.max_drop_rate
 
     def calls_to_place(self, now: Snapshot) -> int:
-        """How many calls to place at this moment. PREVIEW: none, since agents place those."""
-        if self.mode is DialMode.PREVIEW or now.agents == 0:
+        """How many calls to place at this moment, for the agents that there are."""
+        if self.mode in (DialMode.PREVIEW, DialMode.BROADCAST) or now.agents == 0:
             return 0
         covered = max(0, now.uncovered)
         if self.mode is DialMode.PROGRESSIVE or not self._may_bet(now):

@@ -1,1 +1,0 @@
-"""Voice assistants: what they are told to be, what they say, and their conversations."""
