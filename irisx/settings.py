@@ -5,6 +5,7 @@
 
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -116,6 +117,13 @@ class Settings(BaseSettings):
     def base_url(self) -> str:
         """URL of the API as a client outside writes it, without a trailing slash."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Names of the switches that this process knows, as the engine's leases write them."""
+        urls = [urlsplit(url) for url in (self.esl_url or "").split(",") if url]
+        names = [f"{url.hostname}:{url.port or 8021}" for url in urls]
+        return (*names, *(["sandbox"] if self.sandbox_esl_url else []))
 
     @property
     def recording_path(self) -> Path:

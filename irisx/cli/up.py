@@ -136,6 +136,7 @@ def _sandbox() -> Part:
     argv = [sys.executable, "-m", "irisx.sandbox", "--host", str(esl.hostname)]
     argv += ["--port", str(esl.port), "--password", esl.password or ""]
     argv += ["--recordings", str(settings.recording_path)]
+    argv += ["--recordings", str(settings.taps_path)]
     if settings.sandbox_sip and _sip_is_free(settings.sandbox_sip):
         argv += ["--sip", settings.sandbox_sip]
     return Part("sandbox", argv, lambda _pid: _accepts(esl.hostname, esl.port), _log("sandbox"))

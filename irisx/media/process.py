@@ -1,8 +1,8 @@
-"""The media process: CPU work beside the switch. It speaks texts, asked over Redis.
+"""The media process: CPU work beside the switch. It speaks texts and follows live audio taps.
 
-Requests come as JSON on a list and are answered on a list of their own that expires. What nobody
-waits for any more is dropped. CPU work runs in threads and children, so that the process goes on
-answering.
+Texts: requests come as JSON on a list and are answered on a list of their own that expires. What
+nobody waits for any more is dropped. CPU work runs in threads and children, so that the process
+goes on answering. Taps: `irisx/media/taps/`.
 """
 
 import json
@@ -22,6 +22,8 @@ from irisx.kernel.redis import redis
 from irisx.media import cache
 from irisx.media.client import ALIVE, EXPIRY_SECONDS, MAX_CHARACTERS, REPLY, REQUESTS
 from irisx.media.synthesis import Choice, SynthesisError, cache_key, choose, in_thread
+from irisx.media.taps.reader import MakeConsumer
+from irisx.media.taps.service import TapService
 
 log = get_logger(__name__)
 
@@ -32,6 +34,10 @@ MAX_SPEAKING = 2
 _BLOCK_SECONDS = 1
 _ALIVE_SECONDS = 5
 _PRUNE_SECONDS = 600.0
+
+
+#: Who listens to taps, by the name that the engine asks for.
+CONSUMERS: dict[str, MakeConsumer] = {}
 
 
 class Media:
@@ -48,7 +54,7 @@ class Media:
 
     def run(self) -> None:
         """Take requests; Redis may go away and come back."""
-        helpers = [gevent.spawn(self._prune)]
+        helpers = [gevent.spawn(self._prune), gevent.spawn(TapService(CONSUMERS).run)]
         while not self._stopping.is_set():
             if not self._requests.wait_available(timeout=_BLOCK_SECONDS):
                 continue

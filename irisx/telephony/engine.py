@@ -15,7 +15,7 @@ from irisx.kernel.errors import Unavailable
 from irisx.kernel.health import announce_ready
 from irisx.kernel.redis import redis
 from irisx.settings import get_settings
-from irisx.telephony import bus, carriers
+from irisx.telephony import bus, carriers, taps
 from irisx.telephony.bus import Command
 from irisx.telephony.calls import control, handling, outbound, recovery
 from irisx.telephony.calls.journal import Journal
@@ -40,6 +40,10 @@ _LOOK_SECONDS = 0.02
 _CARRIERS_EVERY_SECONDS = 30.0
 
 
+#: Who takes the reports of taps, by the name of their consumer.
+_LISTENERS: dict[str, taps.Listener] = {}
+
+
 class Engine:
     """One engine over several nodes. `run` blocks until `stop` is set."""
 
@@ -49,6 +53,7 @@ class Engine:
         self.journal = Journal(settings.home / "spool" / "calls.jsonl")
         self.leases = Leases()
         self.held: set[str] = set()
+        self.taken_up: set[str] = set()
         self._away_since: dict[str, float] = {}
         self._carriers_due: dict[str, float] = {}
         nodes = [(url, False) for url in (settings.esl_url or "").split(",") if url]
@@ -75,6 +80,7 @@ class Engine:
         loops = [
             gevent.spawn(bus.serve, self.leases.engine_id, self._carry_out, self.stop),
             gevent.spawn(self._dial),
+            gevent.spawn(taps.serve, self._ready, _LISTENERS, self.stop),
             gevent.spawn(self._report),
             gevent.spawn(self._follow_carriers),
         ]
@@ -98,6 +104,7 @@ class Engine:
 
     def _on_down(self, switch: Switch, reason: str) -> None:
         self.held.discard(switch.name)
+        self.taken_up.discard(switch.name)
         self._away_since[switch.name] = time.monotonic()
 
     def _hold(self, switch: Switch) -> None:
@@ -110,6 +117,7 @@ class Engine:
                         self._take_over(switch)
                     elif not holds:
                         self.held.discard(switch.name)
+                        self.taken_up.discard(switch.name)
                 except EslError as error:
                     log.info("engine.node_lost_meanwhile", switch=switch.name, reason=str(error))
                 self.stop.wait(RENEW_SECONDS)
@@ -121,6 +129,7 @@ class Engine:
         switch.inspect()
         self._carriers_due.pop(switch.name, None)
         calls = self._recover(switch)
+        self.taken_up.add(switch.name)
         took_ms = round((time.monotonic() - started) * 1000)
         log.info("engine.node_taken", switch=switch.name, calls=calls, took_ms=took_ms)
 
@@ -180,6 +189,10 @@ class Engine:
             if time.monotonic() > deadline:
                 raise Unavailable("The engine does not have this call.", code="ENGINE_UNAVAILABLE")
             gevent.sleep(_LOOK_SECONDS)
+
+    def _ready(self) -> dict[str, Switch]:
+        """Nodes whose calls are known, so that what is told of a call reaches it."""
+        return {switch.name: switch for switch in self.switches if switch.name in self.taken_up}
 
     # -- what others see and want -----------------------------------------------------------------
 

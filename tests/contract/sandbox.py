@@ -17,7 +17,9 @@ def sandbox_switch(*arguments: str) -> Iterator[str]:
     settings = get_settings()
     settings.recording_path.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "irisx.sandbox", "--password", _PASSWORD]
-    command += ["--recordings", str(settings.recording_path), *arguments]
+    for directory in (settings.recording_path, settings.taps_path):
+        command += ["--recordings", str(directory)]
+    command += arguments
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:

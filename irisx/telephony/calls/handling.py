@@ -11,6 +11,7 @@ import structlog
 
 from irisx.kernel.jobs import wake
 from irisx.settings import get_settings
+from irisx.telephony import taps
 from irisx.telephony.calls import capacity, connect, inbound
 from irisx.telephony.calls.ended import Ended
 from irisx.telephony.calls.forward import forward
@@ -140,6 +141,7 @@ def _recording_started(switch: Switch, call: LiveCall, event: Event) -> None:
 def _recording_stopped(switch: Switch, call: LiveCall, event: Event) -> None:
     path = _relative(event)
     if path is None:
+        taps.written(switch, event)
         return
     if call.recording_path == path:
         call.recording_path = None
@@ -177,6 +179,7 @@ def finish(switch: Switch, call: LiveCall, end: Ended) -> None:
     call.finish(end)
     if call.flow is not None:
         call.flow.end()
+    taps.end_all(switch, call)
     for channel, owner in list(switch.legs.items()):
         if owner is call:
             switch.drop(channel)

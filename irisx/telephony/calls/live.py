@@ -71,6 +71,7 @@ class LiveCall:
     `canceled`: our side asked for the end. `carrier_legs`: other legs that take a carrier's place.
     `parked`: legs that are connected with nobody. `flow`: the IVR flow that the call is in, which
     decides what comes after a `bridge`; `ringing_leg`: the channel that `connect` made last.
+    `taps`: consumer and start (epoch ms) of its live audio taps (`telephony/taps.py`).
     """
 
     id: UUID
@@ -105,6 +106,7 @@ class LiveCall:
     flow: InFlow | None = None
     ringing: Ringing = field(default_factory=Ringing)
     ringing_leg: str | None = None
+    taps: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     @classmethod
     def of_row(cls, row: Call, journal: Journal) -> "LiveCall":

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from irisx.kernel.clock import from_epoch_us, now
 from irisx.kernel.db import transaction
+from irisx.telephony import taps
 from irisx.telephony.calls import connect, handling, inbound, outbound
 from irisx.telephony.calls.ended import REALM, Ended, parse_ended
 from irisx.telephony.calls.forward import forward
@@ -176,6 +177,7 @@ def _from_channel(switch: Switch, dump: Event) -> LiveCall:
 
 def _catch_up(switch: Switch, call: LiveCall, dump: Event) -> None:
     """What happened to a living call while nobody looked."""
+    taps.restore(call, dump)
     path = dump.variable("irisx_recording")
     if path:
         call.recording_path = path
