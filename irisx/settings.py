@@ -112,6 +112,34 @@ class Settings(BaseSettings):
         description="host:port on which the sandbox switch takes SIP calls (where baresip-python "
         "is installed); empty: no SIP.",
     )
+    ai_base_url: str | None = Field(
+        default=None,
+        description="Base URL of an OpenAI-style AI provider, e.g. https://api.openai.com/v1 or "
+        "http://127.0.0.1:11434/v1; used by tenants that have configured none of their own.",
+    )
+    ai_api_key: SecretStr | None = Field(
+        default=None, description="Key that IRISX_AI_BASE_URL asks for."
+    )
+    ai_chat_model: str | None = Field(
+        default=None,
+        description="Chat model at IRISX_AI_BASE_URL. Default: no language model; answers are "
+        "quoted from the knowledge base and say so.",
+    )
+    ai_embedding_model: str | None = Field(
+        default=None,
+        description="Embedding model at IRISX_AI_BASE_URL. Default: multilingual-e5-small on this "
+        "machine.",
+    )
+    ai_transcription_model: str | None = Field(
+        default=None,
+        description="Transcription model at IRISX_AI_BASE_URL. Default: the local one of "
+        "IRISX_WHISPER_MODEL.",
+    )
+    whisper_model: Path | None = Field(
+        default=None,
+        description="Directory of a faster-whisper (CTranslate2) model that recognizes speech on "
+        "this machine. Default: none; transcripts need a provider then.",
+    )
 
     @property
     def base_url(self) -> str:

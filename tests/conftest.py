@@ -57,16 +57,22 @@ def empty_databases() -> Iterator[None]:
     """Every test starts with empty tables and an empty Redis."""
     yield
     with db.transaction() as session:
-        # A test that left a transaction open fails here, it does not hang.
+        # A test that left a row locked fails here, it does not hang.
         session.execute(text("SET LOCAL lock_timeout = '5s'"))
-        tables = [table for table in migrations.metadata().tables if _has_rows(session, table)]
-        if tables:
-            session.execute(text(f"TRUNCATE {', '.join(tables)} CASCADE"))
+        # Rows are deleted, since TRUNCATE makes new files: several times the work for a few rows.
+        # Foreign keys don't matter when everything goes.
+        session.execute(text("SET LOCAL session_replication_role = 'replica'"))
+        for table in session.scalars(_TABLES_WITH_PAGES).all():
+            session.execute(text(f"DELETE FROM {table}"))
     redis.redis().flushall()
 
 
-def _has_rows(session: db.Session, table: str) -> bool:
-    return bool(session.execute(text(f"SELECT EXISTS (SELECT FROM {table})")).scalar_one())
+#: Whatever has rows has pages; what never had any is not even read.
+_TABLES_WITH_PAGES = text(
+    "SELECT oid::regclass::text FROM pg_class"
+    " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    " AND relname <> 'alembic_version' AND pg_relation_size(oid) > 0"
+)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from typing import Any, Self
 import psutil
 import requests
 
+from tests.processes import parts_named
 from tests.switches import ROOT, FreeSwitch, free_ports
 from tests.waiting import wait_until
 
@@ -130,7 +131,7 @@ class Installation:
     def part(self, name: str) -> psutil.Process:
         """The process of a part: engine, media, worker, api."""
         assert self._process is not None
-        [found] = [each for each in self._process.children() if each.cmdline()[-1] == name]
+        [found] = parts_named(self._process, name)
         return found
 
     def log(self, part: str) -> str:

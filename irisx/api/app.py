@@ -28,6 +28,7 @@ from irisx.api.schemas import ErrorBody
 from irisx.api.v1 import (
     agents,
     api_keys,
+    assistants,
     audit,
     calls,
     campaign_contacts,
@@ -61,6 +62,7 @@ ROUTERS: Sequence[Router] = (
     ivr_voicemail.router,
     agents.router,
     queues.router,
+    assistants.router,
     campaigns.router,
     campaign_contacts.router,
     do_not_call.router,

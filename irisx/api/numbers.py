@@ -13,7 +13,6 @@ E164 = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$")]
 
 _NOT_YET = {
     "queue": "queues can't be reached by calls in this version",
-    "assistant": "voice assistants can't be reached by calls in this version",
 }
 
 

@@ -1,0 +1,1 @@
+"""AI providers, knowledge bases, transcripts and translation."""

@@ -12,7 +12,8 @@ import ipaddress
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -23,6 +24,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, LocationParseError
+from urllib3.response import BaseHTTPResponse
 from urllib3.util import Url, parse_url
 
 from irisx.kernel.errors import invalid
@@ -151,50 +153,121 @@ def request(
     body: bytes | None = None,
     timeout: float = 15.0,
     max_bytes: int = 65_536,
+    trusted: bool = False,
 ) -> Reply:
     """One exchange, `timeout` seconds at most from the first look-up to the last byte.
 
-    Redirects are returned, not followed. Raises HttpFailure when there is no answer.
+    Redirects are returned, not followed. `trusted`: the URL is of this installation's settings,
+    not a tenant's, and may be a private one. Raises HttpFailure when there is no answer.
     """
-    parts = parse(url)
     began = time.monotonic()
+    with streamed(
+        method,
+        url,
+        headers=headers,
+        body=body,
+        timeout=timeout,
+        max_bytes=max_bytes,
+        trusted=trusted,
+    ) as stream:
+        content = b"".join(stream.parts())
+    return Reply(
+        status=stream.status,
+        headers=stream.headers,
+        body=content,
+        truncated=stream.truncated,
+        elapsed_ms=round((time.monotonic() - began) * 1000),
+    )
+
+
+class Stream:
+    """An answer whose body is read as it comes, until its time or its size is up."""
+
+    def __init__(self, response: BaseHTTPResponse, deadline: float, max_bytes: int) -> None:
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+        self.truncated = False
+        self._response = response
+        self._deadline = deadline
+        self._room = max_bytes
+
+    def parts(self) -> Iterator[bytes]:
+        """The body as it arrives, `max_bytes` at most; `truncated` tells whether there was more.
+
+        Raises HttpFailure when it breaks off or takes too long.
+        """
+        # Until it is empty, which is where a body that was cut short is noticed.
+        while part := self._read():
+            if len(part) > self._room:
+                self.truncated = True
+                part = part[: self._room]
+            self._room -= len(part)
+            if part:
+                yield part
+            if self.truncated:
+                return
+
+    def lines(self) -> Iterator[str]:
+        """The body's lines as they arrive, without their ends."""
+        rest = b""
+        for part in self.parts():
+            *whole, rest = (rest + part).split(b"\n")
+            for line in whole:
+                yield line.removesuffix(b"\r").decode(errors="replace")
+        if rest:
+            yield rest.decode(errors="replace")
+
+    def _read(self) -> bytes:
+        with _within(self._deadline - time.monotonic()):
+            return bytes(self._response.read1(self._room + 1, decode_content=False))
+
+
+@contextmanager
+def streamed(
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+    timeout: float = 60.0,
+    max_bytes: int = 4_194_304,
+    trusted: bool = False,
+) -> Iterator[Stream]:
+    """As `request`, but the answer is read while it arrives. Closed at the end of the block."""
+    parts = parse(url)
+    deadline = time.monotonic() + timeout
     # No connection is kept: one that the peer closed at that moment fails a POST which it never
     # saw, and a POST can't be repeated blindly.
     sent = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", "Connection": "close"}
+    with _within(timeout):
+        response = _pool(parts, trusted=trusted).urlopen(
+            method,
+            parts.request_uri,
+            body=body,
+            headers=sent | dict(headers or {}),
+            retries=False,
+            redirect=False,
+            assert_same_host=False,
+            timeout=timeout,
+            preload_content=False,
+        )
     try:
-        with gevent.Timeout(timeout, TimedOut(f"No complete answer within {timeout:g} s")):
-            response = _pool(parts).urlopen(
-                method,
-                parts.request_uri,
-                body=body,
-                headers=sent | dict(headers or {}),
-                retries=False,
-                redirect=False,
-                assert_same_host=False,
-                timeout=timeout,
-                preload_content=False,
-            )
-            try:
-                content = b""
-                # Until it is empty, which is where a body that was cut short is noticed.
-                while room := max_bytes + 1 - len(content):
-                    part = response.read(room, decode_content=False)
-                    if not part:
-                        break
-                    content += part
-            finally:
-                response.close()
+        yield Stream(response, deadline, max_bytes)
+    finally:
+        response.close()
+
+
+@contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """Whatever goes wrong in the block is an HttpFailure; so is its lasting longer."""
+    late = TimedOut("No complete answer within the time limit")
+    try:
+        with gevent.Timeout(max(seconds, 0.001), late):
+            yield
     except urllib3.exceptions.TimeoutError as error:
-        raise TimedOut(f"No answer within {timeout:g} s") from error
+        raise late from error
     except (HTTPError, OSError, ValueError) as error:
         raise ConnectionFailed(str(error)[:300]) from error
-    return Reply(
-        status=response.status,
-        headers=response.headers,
-        body=content[:max_bytes],
-        truncated=len(content) > max_bytes,
-        elapsed_ms=round((time.monotonic() - began) * 1000),
-    )
 
 
 class _Pinned:
@@ -245,10 +318,11 @@ def _tls() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=certifi.where())
 
 
-def _pool(parts: Url) -> HTTPConnectionPool:
+def _pool(parts: Url, *, trusted: bool) -> HTTPConnectionPool:
     if parts.scheme == "https":
-        return _HttpsPool(*_authority(parts), ssl_context=_tls())
-    return _HttpPool(*_authority(parts))
+        https = HTTPSConnectionPool if trusted else _HttpsPool
+        return https(*_authority(parts), ssl_context=_tls())
+    return (HTTPConnectionPool if trusted else _HttpPool)(*_authority(parts))
 
 
 def _authority(parts: Url) -> tuple[str, int]:

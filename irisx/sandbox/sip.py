@@ -75,12 +75,14 @@ class SipFarEnd(FarEnd):
 
     async def _dial(self) -> None:
         try:
-            call = await self.endpoint.agent.dial(self.uri, headers=self.headers or None)
+            call, missed = await self.endpoint.dial(self.uri, self.headers)
         except (BaresipError, ValueError) as error:
             log.warning("SIP call to %s failed: %s", self.uri, error)
             self.channel.far_hangup(503)
             return
         self.attach(call)
+        for event in missed:
+            self._on_event(event)
         if self.ended:
             await call.hangup()
 
@@ -183,6 +185,16 @@ class SipEndpoint:
 
     async def close(self) -> None:
         await self._runtime.close()
+
+    async def dial(self, uri: str, headers: dict[str, str]) -> tuple[Call, list[StackEvent]]:
+        """A call, and its events until now: on a busy machine the answer overtakes `dial`."""
+        seen: list[StackEvent] = []
+        self._runtime.subscribe(seen.append)
+        try:
+            call = await self.agent.dial(uri, headers=headers or None)
+        finally:
+            self._runtime.unsubscribe(seen.append)
+        return call, [event for event in seen if event.call == call.handle]
 
     def do(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a command of baresip beside the caller; a dialog that has gone is no failure."""

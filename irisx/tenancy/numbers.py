@@ -13,6 +13,7 @@ from irisx.kernel.ids import row_key
 from irisx.tenancy import audit, rows
 from irisx.tenancy.access import Actor
 from irisx.tenancy.agent_models import Agent
+from irisx.tenancy.assistant_models import VoiceAssistant
 from irisx.tenancy.models import DestinationType, PhoneNumber, SipAccount, Tenant, TenantStatus
 
 
@@ -135,4 +136,9 @@ def _checked(
             mine = mine.where(Agent.deleted_at.is_(None))
         if session.scalar(mine) is None:
             raise invalid("destination.id", f"there is no agent {person}")
+    if destination["type"] == DestinationType.ASSISTANT:
+        assistant_id = row_key(VoiceAssistant.PREFIX, str(destination["id"]))
+        ours = select(VoiceAssistant).filter_by(tenant_id=tenant_id, id=assistant_id)
+        if session.scalar(ours) is None:
+            raise invalid("destination.id", f"there is no assistant {destination['id']}")
     return dict(destination)

@@ -4,6 +4,7 @@ from typing import ClassVar
 from uuid import uuid4
 
 from irisx.integration.webhooks.models import Webhook
+from irisx.intelligence.assistants import service as assistants
 from irisx.kernel.clock import now
 from irisx.kernel.crypto import encrypt
 from irisx.kernel.db import transaction
@@ -37,6 +38,7 @@ class ForeignIds(dict[str, str]):
         "account_id": "sip",
         "admin_id": "adm",
         "agent_id": "agent",
+        "assistant_id": "asst",
         "campaign_id": "camp",
         "carrier_id": "car",
         "contact_id": "cct",
@@ -117,6 +119,21 @@ class ForeignIds(dict[str, str]):
             music_on_hold="default",
             skills_required=[],
         )
+        assistant = assistants.create(
+            SYSTEM,
+            tenant_id,
+            name="Theirs",
+            language="en-US",
+            personality="friendly",
+            greeting="Hello",
+            capabilities=[],
+            escalation_triggers=[],
+            limits={},
+            silence={},
+            listening={},
+            phrases={},
+            tools=[],
+        )
         campaign = Campaign(
             tenant_id=tenant_id,
             name="Theirs",
@@ -135,6 +152,7 @@ class ForeignIds(dict[str, str]):
         super().__init__(
             account_id=account.row.public_id,
             agent_id=agent.public_id,
+            assistant_id=assistant.row.public_id,
             campaign_id=campaign.public_id,
             contact_id=contact.public_id,
             entry_id=entry.public_id,

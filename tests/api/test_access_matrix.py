@@ -26,6 +26,8 @@ CAMPAIGN = {"name": "Spring", "mode": "broadcast", "message": {"text": "Hello."}
 CONTACTS = {"contacts": [{"numbers": ["+12025550123"]}]}
 NOT_CALLED = {"numbers": ["+12025550123"]}
 REPLAY = {"event_id": "evt_1"}
+ASSISTANT = {"name": "Assistant", "greeting": "Hello"}
+DEPLOYMENT = {"phone_number": "+15550009999"}
 USER = {
     "email": "a@example.com",
     "name": "A",
@@ -171,6 +173,13 @@ ROWS = [
     Row("PUT", "/v1/queues/{queue_id}", "queues:write", {"name": "B"}),
     Row("DELETE", "/v1/queues/{queue_id}", "queues:write"),
     Row("GET", "/v1/queues/{queue_id}/agents", "queues:read"),
+    Row("GET", "/v1/voice/assistants", "voice:read"),
+    Row("POST", "/v1/voice/assistants", "voice:write", ASSISTANT),
+    Row("GET", "/v1/voice/assistants/{assistant_id}", "voice:read"),
+    Row("PUT", "/v1/voice/assistants/{assistant_id}", "voice:write", {"name": "B"}),
+    Row("DELETE", "/v1/voice/assistants/{assistant_id}", "voice:write"),
+    Row("POST", "/v1/voice/assistants/{assistant_id}/deploy", "voice:write", DEPLOYMENT),
+    Row("POST", "/v1/voice/assistants/{assistant_id}/undeploy", "voice:write", {}),
     Row("GET", "/v1/webhooks", "webhooks:read"),
     Row("POST", "/v1/webhooks", "webhooks:write", WEBHOOK),
     Row("GET", "/v1/webhooks/events", "webhooks:read"),

@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from irisx.kernel.embedded import free_port
+from tests.processes import parts_named
 from tests.waiting import wait_until
 
 _READY_SECONDS = 90
@@ -57,7 +58,7 @@ class Up:
         return self
 
     def part(self, name: str) -> psutil.Process:
-        [process] = [p for p in self.process.children() if p.cmdline()[-1] == name]
+        [process] = parts_named(self.process, name)
         return process
 
     def end(self, by: signal.Signals) -> None:
@@ -169,7 +170,7 @@ class TestRunning:
         worker = up.part("worker")
         worker.kill()
         wait_until(lambda: "part=worker" in up.output, timeout=10)
-        wait_until(lambda: "worker" in [p.cmdline()[-1] for p in up.process.children()], timeout=30)
+        wait_until(lambda: parts_named(up.process, "worker"), timeout=30)
 
     def test_an_engine_that_is_killed_loses_no_call(self, up: Up) -> None:
         sid = _place_call(up, "+15555550108")

@@ -18,6 +18,7 @@ from irisx.kernel.ids import row_key
 from irisx.telephony.acd.models import Queue
 from irisx.telephony.calls.barring import check_destination
 from irisx.telephony.ivr.models import IvrFlow
+from irisx.tenancy import assistants
 from irisx.tenancy.agent_models import Agent
 from irisx.tenancy.models import Carrier, DestinationType, SipAccount, Tenant
 from irisx.tenancy.settings import TenantSettings
@@ -98,20 +99,33 @@ class QueueDestination(_Destination):
     id: str = Field(pattern=r"^queue_[0-9]{1,18}$", examples=["queue_3"])
 
 
+class AssistantDestination(_Destination):
+    """A voice assistant of the tenant."""
+
+    type: Literal["assistant"]
+    id: str = Field(pattern=r"^asst_[0-9]{1,18}$", examples=["asst_3"])
+
+
 Destination = Annotated[
-    NumberDestination | SipDestination | AgentDestination | FlowDestination,
+    NumberDestination | SipDestination | AgentDestination | FlowDestination | AssistantDestination,
     Field(discriminator="type"),
 ]
 #: Prefix of the id -> type, of the destinations that have an id.
-_WORDS = {"flow": "flow", "queue": "queue", "sip": "agent", "agent": "agent"}
+_WORDS = {
+    "flow": "flow",
+    "queue": "queue",
+    "sip": "agent",
+    "agent": "agent",
+    "asst": "assistant",
+}
 _DESTINATION: TypeAdapter[Destination] = TypeAdapter(Destination)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """What the engine dials. `address`: an E.164 number, `user@host[:port][;transport=…]`, the
-    user name with which an agent's phone registers, or the id of a flow or a queue, which are not
-    dialled."""
+    user name with which an agent's phone registers, or the id of a flow, a queue or an assistant,
+    which are not dialled."""
 
     type: DestinationType
     address: str
@@ -126,8 +140,8 @@ def parse(raw: Mapping[str, Any], field: str = "destination") -> Destination:
 
 
 def from_text(text: str, field: str) -> Destination:
-    """A destination in one word: `+15555559999`, `sip:user@host`, `sip_3`, `agent_3`, `flow_3` or
-    `queue_3`."""
+    """A destination in one word: `+15555559999`, `sip:user@host`, `sip_3`, `agent_3`, `flow_3`,
+    `queue_3` or `asst_3`."""
     kind = _WORDS.get(text.partition("_")[0])
     if kind is not None:
         return parse({"type": kind, "id": text}, field)
@@ -162,6 +176,10 @@ def resolve(
         case FlowDestination(id=flow_id):
             _check_flow(tenant_id, flow_id, field)
             return Target(DestinationType.FLOW, flow_id)
+        case AssistantDestination(id=assistant_id):
+            if not assistants.exists(tenant_id, assistant_id):
+                raise invalid(field, f"there is no assistant {assistant_id}")
+            return Target(DestinationType.ASSISTANT, assistant_id)
 
 
 def _person(tenant_id: int, person: str, field: str) -> Target:

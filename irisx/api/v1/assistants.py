@@ -1,0 +1,240 @@
+"""`/v1/voice/assistants`: assistants that talk with callers, and the numbers they answer."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints
+
+from irisx.api.http import Router
+from irisx.api.numbers import Destination, StoredDestination
+from irisx.api.schemas import (
+    UNSET,
+    Answer,
+    Body,
+    Name,
+    OffsetPagination,
+    OffsetQuery,
+    PublicId,
+    Success,
+    Timestamp,
+    listed,
+)
+from irisx.intelligence.assistants import service
+from irisx.intelligence.assistants.config import (
+    Limits,
+    Listening,
+    Phrases,
+    Silence,
+    Tool,
+    TransferTool,
+)
+from irisx.intelligence.assistants.service import Deployed
+from irisx.telephony.calls import destinations
+from irisx.tenancy.access import Caller
+
+router = Router("Voice Assistants")
+
+_READ = "voice:read"
+_WRITE = "voice:write"
+
+AssistantId = Annotated[int, PublicId("asst")]
+KnowledgeBaseId = Annotated[int, PublicId("kb")]
+Language = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35),
+    Field(examples=["en-US"]),
+]
+Voice = Annotated[
+    str, StringConstraints(min_length=1, max_length=100), Field(examples=["en-US-Neural2-F"])
+]
+Personality = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=2000),
+    Field(examples=["professional"]),
+]
+Greeting = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=1000),
+    Field(examples=["Hello, how can I help you today?"]),
+]
+Instructions = Annotated[
+    str, StringConstraints(max_length=8000), Field(description="What else it should know and do.")
+]
+Words = Annotated[
+    list[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]],
+    Field(max_length=50),
+]
+Tools = Annotated[
+    list[Tool],
+    Field(max_length=30, description="Beside `hang_up` and `escalate`, which each has."),
+]
+
+
+class NewAssistant(Body):
+    name: Name = Field(examples=["Sales Assistant"])
+    language: Language = "en-US"
+    voice: Voice | None = Field(None, description="One that is not here is spoken by another.")
+    personality: Personality = "friendly and professional"
+    greeting: Greeting
+    instructions: Instructions | None = None
+    knowledge_base_id: KnowledgeBaseId | None = Field(
+        None, description="What its answers rest on; the sources are kept with each turn."
+    )
+    capabilities: Words = Field([], examples=[["appointments", "orders", "faq"]])
+    escalation_triggers: Words = Field(
+        [],
+        examples=[["angry", "supervisor"]],
+        description="A caller who says one of these words is handed over to a person.",
+    )
+    escalation: Destination | None = Field(
+        None, description="Who takes callers over; in a flow, its branch `transfer` decides."
+    )
+    limits: Limits = Limits()
+    silence: Silence = Silence()
+    listening: Listening = Listening()
+    phrases: Phrases = Phrases()
+    tools: Tools = Field(default=[])
+
+
+class AssistantChange(Body):
+    name: Name = UNSET
+    language: Language = UNSET
+    voice: Voice | None = UNSET
+    personality: Personality = UNSET
+    greeting: Greeting = UNSET
+    instructions: Instructions | None = UNSET
+    knowledge_base_id: KnowledgeBaseId | None = UNSET
+    capabilities: Words = UNSET
+    escalation_triggers: Words = UNSET
+    escalation: Destination | None = UNSET
+    limits: Limits = UNSET
+    silence: Silence = UNSET
+    listening: Listening = UNSET
+    phrases: Phrases = UNSET
+    tools: Tools = UNSET
+
+
+class AssistantAnswer(Answer):
+    id: AssistantId
+    name: str
+    language: str
+    voice: str | None
+    personality: str
+    greeting: str
+    instructions: str | None
+    knowledge_base_id: KnowledgeBaseId | None
+    capabilities: list[str]
+    escalation_triggers: list[str]
+    escalation: StoredDestination | None
+    limits: Limits
+    silence: Silence
+    listening: Listening
+    phrases: Phrases
+    tools: list[Tool]
+    phone_numbers: list[str] = Field(description="Calls to these it answers.")
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class Assistants(Answer):
+    assistants: list[AssistantAnswer]
+    pagination: OffsetPagination
+
+
+PhoneNumber = Annotated[
+    str,
+    StringConstraints(max_length=32),
+    Field(description="One of your numbers, E.164 or its id.", examples=["+15555550100", "num_3"]),
+]
+
+
+class Deployment(Body):
+    phone_number: PhoneNumber
+    replace: bool = Field(False, description="Also a number that leads elsewhere.")
+
+
+class Undeployment(Body):
+    phone_number: PhoneNumber | None = Field(None, description="By default all that lead to it.")
+
+
+@router.get("/v1/voice/assistants", access=_READ, answer=Success[Assistants])
+def list_assistants(caller: Caller, query: OffsetQuery) -> dict[str, Any]:
+    """List voice assistants."""
+    page, total = service.list_page(caller.tenant_id, limit=query.limit, offset=query.offset)
+    return listed("assistants", [_answer(one) for one in page], query, total)
+
+
+@router.post("/v1/voice/assistants", access=_WRITE, answer=AssistantAnswer, status=201)
+def create_assistant(caller: Caller, body: NewAssistant) -> dict[str, Any]:
+    """Create a voice assistant."""
+    return _answer(service.create(caller, caller.tenant_id, **_fields(caller, body)))
+
+
+@router.get("/v1/voice/assistants/<assistant_id>", access=_READ, answer=AssistantAnswer)
+def get_assistant(caller: Caller, assistant_id: AssistantId) -> dict[str, Any]:
+    """Get a voice assistant."""
+    return _answer(service.get(caller.tenant_id, assistant_id))
+
+
+@router.put("/v1/voice/assistants/<assistant_id>", access=_WRITE, answer=AssistantAnswer)
+def update_assistant(
+    caller: Caller, assistant_id: AssistantId, body: AssistantChange
+) -> dict[str, Any]:
+    """Update a voice assistant: fields that are left out stay as they are. Conversations that are
+    under way go on as they began."""
+    changed = _fields(caller, body)
+    return _answer(service.change(caller, caller.tenant_id, assistant_id, **changed))
+
+
+@router.delete("/v1/voice/assistants/<assistant_id>", access=_WRITE)
+def delete_assistant(caller: Caller, assistant_id: AssistantId) -> None:
+    """Delete a voice assistant that no number leads to. Its conversations stay."""
+    service.remove(caller, caller.tenant_id, assistant_id)
+
+
+@router.post("/v1/voice/assistants/<assistant_id>/deploy", access=_WRITE, answer=AssistantAnswer)
+def deploy_assistant(caller: Caller, assistant_id: AssistantId, body: Deployment) -> dict[str, Any]:
+    """Have it answer the calls to a phone number."""
+    deployed = service.deploy(
+        caller, caller.tenant_id, assistant_id, body.phone_number, replace=body.replace
+    )
+    return _answer(deployed)
+
+
+@router.post("/v1/voice/assistants/<assistant_id>/undeploy", access=_WRITE, answer=AssistantAnswer)
+def undeploy_assistant(
+    caller: Caller, assistant_id: AssistantId, body: Undeployment
+) -> dict[str, Any]:
+    """Free a phone number, or all that lead to it."""
+    freed = service.undeploy(caller, caller.tenant_id, assistant_id, body.phone_number)
+    return _answer(freed)
+
+
+def _fields(caller: Caller, body: NewAssistant | AssistantChange) -> dict[str, Any]:
+    """What was given, as the service takes it, if every destination is one of the tenant's."""
+    given: dict[str, Any] = {name: getattr(body, name) for name in _given(body)}
+    if given.get("escalation") is not None:
+        destinations.resolve(given["escalation"], caller.tenant_id, "escalation")
+        given["escalation"] = given["escalation"].model_dump()
+    for index, tool in enumerate(given.get("tools", [])):
+        if isinstance(tool, TransferTool):
+            field = f"tools.{index}.destination"
+            to = destinations.parse(tool.destination, field)
+            destinations.resolve(to, caller.tenant_id, field)
+    for part in ("limits", "silence", "listening", "phrases"):
+        if part in given:
+            given[part] = given[part].model_dump(mode="json")
+    return given
+
+
+def _given(body: NewAssistant | AssistantChange) -> Sequence[str]:
+    whole = isinstance(body, NewAssistant)
+    return list(type(body).model_fields if whole else body.model_fields_set)
+
+
+def _answer(deployed: Deployed) -> dict[str, Any]:
+    row = deployed.row
+    columns = {
+        name: getattr(row, name) for name in AssistantAnswer.model_fields if hasattr(row, name)
+    }
+    return columns | {"phone_numbers": deployed.phone_numbers}
