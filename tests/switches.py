@@ -8,6 +8,7 @@ tools of the tests speak to it with `switch.api("status")`, over a connection of
 """
 
 import os
+import random
 import re
 import shutil
 import socket
@@ -198,26 +199,21 @@ RTP_PORTS = 2000
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports free for TCP and UDP alike at this moment; all different."""
-    found: list[int] = []
-    sockets: list[socket.socket] = []
-    try:
-        while len(found) < count:
-            tcp = socket.socket()
-            sockets.append(tcp)
-            tcp.bind(("127.0.0.1", 0))
-            port = tcp.getsockname()[1]
-            udp = socket.socket(type=socket.SOCK_DGRAM)
-            sockets.append(udp)
+    """Ports free for TCP and UDP alike at this moment; all different.
+
+    They lie below the ephemeral ports, so that no connection of another test takes one meanwhile.
+    """
+    found: set[int] = set()
+    while len(found) < count:
+        port = random.randrange(2000, 10000)
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
             try:
+                tcp.bind(("127.0.0.1", port))
                 udp.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            found.append(port)
-    finally:
-        for each in sockets:
-            each.close()
-    return found
+            found.add(port)
+    return list(found)
 
 
 def free_rtp_range() -> int:

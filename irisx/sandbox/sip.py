@@ -169,7 +169,10 @@ class SipEndpoint:
                 net_interface=host,
                 max_concurrent_calls=None,
                 expose_headers=("From", "To", *KEPT_HEADERS),
-                extra_config_text=f"sip_listen {address}\naudio_buffer 20-160\n",
+                extra_config_text=(
+                    # Without `sip_transports` it listens for TLS on the next port as well.
+                    f"sip_listen {address}\nsip_transports udp,tcp\naudio_buffer 20-160\n"
+                ),
             )
         )
         account = Account(

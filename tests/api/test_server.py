@@ -11,8 +11,8 @@ from timeit import timeit
 import pytest
 import requests
 
-from irisx.kernel.embedded import free_port
 from irisx.kernel.health import readiness
+from tests.switches import free_ports
 from tests.waiting import wait_until
 
 START = (
@@ -24,7 +24,7 @@ START = (
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    port = free_port()
+    port = free_ports(1)[0]
     process = subprocess.Popen(
         [sys.executable, "-c", START], env=os.environ | {"IRISX_PORT": str(port)}
     )

@@ -11,9 +11,9 @@ from gevent.socket import socket
 
 from irisx.cli import irisx
 from irisx.kernel import db, health
-from irisx.kernel.embedded import free_port
 from irisx.settings import get_settings
 from tests.contract.sandbox import sandbox_switch
+from tests.switches import free_ports
 
 Examine = Callable[..., dict[str, str]]
 
@@ -98,7 +98,7 @@ def test_a_database_that_is_away_is_named_with_its_fix(examine: Examine) -> None
 
 
 def test_a_switch_that_is_away_is_named_with_its_setting(examine: Examine) -> None:
-    port = free_port()
+    port = free_ports(1)[0]
     found = examine(IRISX_ESL_URL=f"esl://:secret@127.0.0.1:{port}")
     assert found[f"switch 127.0.0.1:{port}"].startswith("WRONG")
     assert "IRISX_ESL_URL" in found[f"switch 127.0.0.1:{port}"]

@@ -15,8 +15,8 @@ import psutil
 import pytest
 import requests
 
-from irisx.kernel.embedded import free_port
 from tests.processes import parts_named
+from tests.switches import free_ports
 from tests.waiting import wait_until
 
 _READY_SECONDS = 90
@@ -72,7 +72,7 @@ class Up:
 def environment(home: Path, port: int) -> dict[str, str]:
     """Nothing of the tests' own installation."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("IRISX_")}
-    sip = f"127.0.0.1:{free_port()}"
+    sip = f"127.0.0.1:{free_ports(1)[0]}"
     return kept | {"IRISX_HOME": str(home), "IRISX_PORT": str(port), "IRISX_SANDBOX_SIP": sip}
 
 
@@ -89,7 +89,7 @@ def run(home: Path, port: int, *args: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """One installation for the tests of a running one."""
-    with Up(tmp_path_factory.mktemp("up") / "home", free_port()) as group:
+    with Up(tmp_path_factory.mktemp("up") / "home", free_ports(1)[0]) as group:
         yield group.wait_ready()
         group.end(signal.SIGINT)
 
@@ -162,7 +162,7 @@ class TestRunning:
         assert "WRONG" not in result.stdout
 
     def test_a_second_start_on_the_home_says_so(self, up: Up) -> None:
-        result = run(up.home, free_port(), "up")
+        result = run(up.home, free_ports(1)[0], "up")
         assert result.returncode == 1
         assert f"IRISX runs on {up.home} already (process {up.process.pid})" in result.stderr
 
@@ -199,7 +199,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.xdist_group("up")
 def test_data_survive_and_nothing_is_left_however_it_ends(tmp_path: Path) -> None:
-    home, port = tmp_path / "home", free_port()
+    home, port = tmp_path / "home", free_ports(1)[0]
     with Up(home, port) as first:
         first.wait_ready()
         credentials, sid = _credentials(first), _place_call(first, "+15555550102")
@@ -216,6 +216,6 @@ def test_data_survive_and_nothing_is_left_however_it_ends(tmp_path: Path) -> Non
 @pytest.mark.timeout(60)
 @pytest.mark.xdist_group("up")
 def test_ctrl_c_during_the_start_leaves_nothing(tmp_path: Path) -> None:
-    with Up(tmp_path / "home", free_port()) as up:
+    with Up(tmp_path / "home", free_ports(1)[0]) as up:
         wait_until(lambda: up.process.children(), timeout=20)
         up.end(signal.SIGINT)
