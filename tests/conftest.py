@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import text
 
 from irisx import migrations
@@ -45,6 +46,10 @@ def pytest_configure(config: pytest.Config) -> None:
         "IRISX_TAPS_DIR": str(home / "taps"),
     }
     get_settings.cache_clear()
+    # Plain traces: rich ones, with all locals, take seconds for one logged exception.
+    *processors, _ = structlog.get_config()["processors"]
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*processors, plain])
     migrations.upgrade(db.engine())
 
 

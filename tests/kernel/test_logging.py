@@ -22,6 +22,7 @@ def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     """Logging set up into a file; a call returns what was written."""
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
+    configured = structlog.get_config()
     monkeypatch.setenv("IRISX_LOG_DIR", str(tmp_path))
     monkeypatch.setattr("sys.excepthook", irisx_logging._log_crash)
     get_settings.cache_clear()
@@ -32,7 +33,7 @@ def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
         handler.close()
     root.handlers[:] = before
     root.setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**configured)
     get_settings.cache_clear()
 
 
