@@ -23,7 +23,7 @@ from irisx.api.admin import system as admin_system
 from irisx.api.admin import users as admin_users
 from irisx.api.auth import request_id
 from irisx.api.http import Router, rate_headers
-from irisx.api.public import docs, internal, system
+from irisx.api.public import docs, internal, receivers, system
 from irisx.api.schemas import ErrorBody
 from irisx.api.v1 import (
     agents,
@@ -38,10 +38,12 @@ from irisx.api.v1 import (
     ivr,
     ivr_prompts,
     ivr_voicemail,
+    messaging,
     queues,
     recordings,
     settings,
     sip_accounts,
+    sms,
     users,
     webhooks,
 )
@@ -54,6 +56,9 @@ MAX_BODY_BYTES = 1024 * 1024
 ROUTERS: Sequence[Router] = (
     system.router,
     calls.router,
+    sms.router,
+    messaging.router,
+    receivers.router,
     webhooks.router,
     events.router,
     recordings.router,

@@ -10,6 +10,8 @@ from irisx.kernel import events, health
 from irisx.kernel.db import transaction
 from irisx.kernel.jobs import Job, Runner
 from irisx.kernel.partitions import ensure_partitions
+from irisx.messaging import references, sandbox_jobs
+from irisx.messaging.sending import Sender
 from irisx.telephony.calls import recording_jobs
 from irisx.telephony.ivr import messages, prompt_jobs
 from irisx.tenancy import idempotency
@@ -28,6 +30,9 @@ def jobs() -> list[Job]:
         Job("recordings.erase_deleted", recording_jobs.erase_deleted, 60.0),
         Job("ivr.announce_messages", messages.announce, 2.0),
         Job("ivr.speak_published", prompt_jobs.speak_published, 2.0),
+        Sender().job,
+        Job("messages.sandbox", sandbox_jobs.happen, 0.2),
+        Job("messages.forget_old", references.forget_old, _DAY),
         Job("partitions.ensure", _ensure_partitions, _DAY),
         Job("webhooks.forget_old", housekeeping.forget_old, _DAY),
         Job("events.forget_old", events.forget_old, _DAY),

@@ -15,6 +15,8 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
 
@@ -27,6 +29,7 @@ from urllib3.exceptions import HTTPError, LocationParseError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import Url, parse_url
 
+from irisx.kernel import clock
 from irisx.kernel.errors import invalid
 from irisx.settings import get_settings
 
@@ -48,6 +51,10 @@ class AddressRefused(HttpFailure):
 
 class ConnectionFailed(HttpFailure):
     """The name does not resolve, nobody listens, TLS fails, or the peer broke off."""
+
+
+class Unreachable(ConnectionFailed):
+    """Nobody was reached, so nothing was sent."""
 
 
 class TimedOut(HttpFailure):
@@ -87,14 +94,14 @@ def is_public(address: IpAddress) -> bool:
 def resolve(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
     """The socket addresses of a host; all of them must be public, or the host allowed.
 
-    Raises AddressRefused, or ConnectionFailed when the name does not resolve.
+    Raises AddressRefused, or Unreachable when the name does not resolve.
     """
     host = host.strip("[]")
     allowed = allowed_hosts()
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise ConnectionFailed(f"{host} does not resolve: {error}") from error
+        raise Unreachable(f"{host} does not resolve: {error}") from error
     for _, _, _, _, sockaddr in found:
         address = ipaddress.ip_address(str(sockaddr[0]).partition("%")[0])
         if host.rstrip(".").lower() in allowed or str(address) in allowed or is_public(address):
@@ -267,7 +274,23 @@ def _within(seconds: float) -> Iterator[None]:
     except urllib3.exceptions.TimeoutError as error:
         raise late from error
     except (HTTPError, OSError, ValueError) as error:
-        raise ConnectionFailed(str(error)[:300]) from error
+        certificate = any(isinstance(arg, ssl.SSLCertVerificationError) for arg in error.args)
+        kind = Unreachable if certificate else ConnectionFailed
+        raise kind(str(error)[:300]) from error
+
+
+def retry_after(reply: Reply, longest: timedelta = timedelta(hours=24)) -> timedelta:
+    """The answer's `Retry-After` (RFC 9110 §10.2.3: seconds or a date), `longest` at most; zero
+    if there is none that can be understood."""
+    value = reply.headers.get("Retry-After", "").strip()
+    try:
+        if value.isascii() and value.isdigit():
+            pause = timedelta(seconds=int(value[:9]))
+        else:
+            pause = parsedate_to_datetime(value) - clock.now()
+    except (ValueError, TypeError):
+        return timedelta()
+    return min(max(pause, timedelta()), longest)
 
 
 class _Pinned:
@@ -294,7 +317,7 @@ class _Pinned:
                 raise
             else:
                 return sock
-        raise ConnectionFailed(f"{self.host} can't be reached: {failure}") from failure
+        raise Unreachable(f"{self.host} can't be reached: {failure}") from failure
 
 
 class _HttpConnection(_Pinned, HTTPConnection):

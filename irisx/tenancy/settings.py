@@ -33,6 +33,18 @@ def _known_zone(name: str) -> str:
 TimeZone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_zone)]
 
 
+ClockTime = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+class QuietHours(BaseModel):
+    """A time of day, over midnight if `end` is earlier, in the recipient's own time zone."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    start: ClockTime = Field(examples=["21:00"])
+    end: ClockTime = Field(examples=["08:00"])
+
+
 class TenantSettings(BaseModel):
     """What a tenant may choose (`PUT /v1/settings`) and what an administrator allows it."""
 
@@ -64,4 +76,7 @@ class TenantSettings(BaseModel):
     )
     max_rate_limit: int = Field(
         1000, ge=1, le=1_000_000, description="Highest `rate_limit` a tenant may give its keys."
+    )
+    quiet_hours: QuietHours | None = Field(
+        None, description="When marketing messages wait; null: they never do."
     )

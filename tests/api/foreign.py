@@ -9,6 +9,10 @@ from irisx.kernel.clock import now
 from irisx.kernel.crypto import encrypt
 from irisx.kernel.db import transaction
 from irisx.kernel.ids import call_sid, public_id
+from irisx.messaging import accounts, suppressions
+from irisx.messaging.channels.sms import service as sms_service
+from irisx.messaging.channels.sms.service import Text
+from irisx.messaging.statuses import sid_of
 from irisx.telephony.acd import queues
 from irisx.telephony.acd.models import Strategy
 from irisx.telephony.calls.models import Call, Recording, RecordingStatus
@@ -45,9 +49,11 @@ class ForeignIds(dict[str, str]):
         "entry_id": "dnc",
         "flow_id": "flow",
         "key_id": "key",
+        "messaging_account_id": "acct",
         "message_id": "vm",
         "number_id": "num",
         "prompt_id": "prm",
+        "suppression_id": "sup",
         "queue_id": "queue",
         "tenant_id": "ten",
         "user_id": "usr",
@@ -104,6 +110,19 @@ class ForeignIds(dict[str, str]):
         )
         with transaction() as session:
             session.add_all([prompt, message])
+        provider_account = accounts.create(
+            SYSTEM,
+            tenant_id,
+            channel="sms",
+            provider="sandbox",
+            name="Theirs",
+            settings={},
+            credentials={},
+        )
+        suppression = suppressions.add(SYSTEM, tenant_id, "sms", "+15557770001")
+        with transaction() as session:
+            text = Text(body="Theirs", from_=number.number)
+            sms = sms_service.accept(session, tenant_id, "+15557770002", text)
         flow = ivr.create(SYSTEM, tenant_id, FLOW, publish=False)
         agent = agents.create(
             SYSTEM,
@@ -159,6 +178,8 @@ class ForeignIds(dict[str, str]):
             flow_id=flow.flow.public_id,
             key_id=key.row.public_id,
             message_id=message.public_id,
+            message_sid=sid_of(sms),
+            messaging_account_id=provider_account.public_id,
             node_type="play",
             number="1",
             number_id=number.public_id,
@@ -166,6 +187,7 @@ class ForeignIds(dict[str, str]):
             queue_id=queue.row.public_id,
             recording_id=str(recording.id),
             sid=call_sid(call.id),
+            suppression_id=suppression.public_id,
             user_id=user.public_id,
             webhook_id=public_id("whk", webhook.id),
         )

@@ -51,6 +51,11 @@ class Row:
     admin: int | None = None
 
 
+SMS = {"to": "+15555550110", "body": "Hello"}
+BULK_SMS = {"recipients": ["+15555550110"], "body": "Hello"}
+ACCOUNT = {"channel": "sms", "provider": "sandbox", "name": "Simulated"}
+SUPPRESSION = {"channel": "sms", "address": "+15555550110"}
+
 ROWS = [
     Row("GET", "/", PUBLIC),
     Row("GET", "/health", PUBLIC),
@@ -180,6 +185,24 @@ ROWS = [
     Row("DELETE", "/v1/voice/assistants/{assistant_id}", "voice:write"),
     Row("POST", "/v1/voice/assistants/{assistant_id}/deploy", "voice:write", DEPLOYMENT),
     Row("POST", "/v1/voice/assistants/{assistant_id}/undeploy", "voice:write", {}),
+    Row("GET", "/v1/sms", "sms:read"),
+    Row("POST", "/v1/sms", "sms:write", SMS),
+    Row("POST", "/v1/sms/bulk", "sms:write", BULK_SMS),
+    Row("GET", "/v1/sms/{sid}", "sms:read"),
+    Row("GET", "/v1/messages/{message_sid}", "messaging:read"),
+    Row("GET", "/v1/messages/{message_sid}/log", "messaging:read"),
+    Row("POST", "/v1/messages/{message_sid}/cancel", "messaging:write"),
+    Row("GET", "/v1/messaging/providers", "messaging:read"),
+    Row("GET", "/v1/messaging/accounts", "messaging:read"),
+    Row("POST", "/v1/messaging/accounts", "messaging:write", ACCOUNT),
+    Row("GET", "/v1/messaging/accounts/{messaging_account_id}", "messaging:read"),
+    Row("PUT", "/v1/messaging/accounts/{messaging_account_id}", "messaging:write", {"priority": 1}),
+    Row("DELETE", "/v1/messaging/accounts/{messaging_account_id}", "messaging:write"),
+    Row("GET", "/v1/messaging/suppressions", "messaging:read"),
+    Row("POST", "/v1/messaging/suppressions", "messaging:write", SUPPRESSION),
+    Row("DELETE", "/v1/messaging/suppressions/{suppression_id}", "messaging:write"),
+    Row("GET", "/webhooks/{channel}/{token}", PUBLIC),
+    Row("POST", "/webhooks/{channel}/{token}", PUBLIC),
     Row("GET", "/v1/webhooks", "webhooks:read"),
     Row("POST", "/v1/webhooks", "webhooks:write", WEBHOOK),
     Row("GET", "/v1/webhooks/events", "webhooks:read"),

@@ -4,7 +4,6 @@ import json
 import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from irisx.integration.webhooks.catalogue import TEST
@@ -105,7 +104,9 @@ def attempt(claim: Claim) -> Outcome:
         reply.elapsed_ms,
         status=reply.status,
         response_head=_head(reply.body, secrets),
-        retry_after=_retry_after(reply) if reply.status in _THROTTLED else timedelta(),
+        retry_after=http.retry_after(reply, _LONGEST_PAUSE)
+        if reply.status in _THROTTLED
+        else timedelta(),
     )
 
 
@@ -132,16 +133,3 @@ def _head(body: bytes, secrets: list[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, "[redacted]")
     return text
-
-
-def _retry_after(reply: http.Reply) -> timedelta:
-    """`Retry-After` (RFC 9110 §10.2.3: seconds or a date), at most the schedule's longest pause."""
-    value = reply.headers.get("Retry-After", "").strip()
-    try:
-        if value.isascii() and value.isdigit():
-            pause = timedelta(seconds=int(value[:9]))
-        else:
-            pause = parsedate_to_datetime(value) - clock.now()
-    except (ValueError, TypeError):
-        return timedelta()
-    return min(max(pause, timedelta()), _LONGEST_PAUSE)

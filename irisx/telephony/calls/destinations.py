@@ -16,10 +16,10 @@ from irisx.kernel.db import transaction
 from irisx.kernel.errors import Forbidden, invalid
 from irisx.kernel.ids import row_key
 from irisx.telephony.acd.models import Queue
-from irisx.telephony.calls.barring import check_destination
 from irisx.telephony.ivr.models import IvrFlow
 from irisx.tenancy import assistants
 from irisx.tenancy.agent_models import Agent
+from irisx.tenancy.barring import check_destination
 from irisx.tenancy.models import Carrier, DestinationType, SipAccount, Tenant
 from irisx.tenancy.settings import TenantSettings
 

@@ -14,7 +14,6 @@ from irisx.kernel.ids import call_sid, call_uuid
 from irisx.settings import get_settings
 from irisx.telephony import bus
 from irisx.telephony.calls import capacity, destinations
-from irisx.telephony.calls.barring import check_destination
 from irisx.telephony.calls.journal import Change, Journal, write
 from irisx.telephony.calls.live import LiveCall
 from irisx.telephony.calls.models import Call
@@ -22,6 +21,7 @@ from irisx.telephony.calls.requests import CallRequest
 from irisx.telephony.calls.states import ENDED, CallStatus, Direction
 from irisx.tenancy import idempotency
 from irisx.tenancy.access import Caller
+from irisx.tenancy.barring import check_destination
 from irisx.tenancy.models import PhoneNumber
 from irisx.tenancy.settings import TenantSettings
 

@@ -10,10 +10,10 @@ import holidays
 import phonenumbers
 from phonenumbers import timezone
 
-from irisx.telephony.calls.barring import country
 from irisx.telephony.dialer.options import CallingHours, Weekday, WindowRule
 from irisx.telephony.dialer.region_rules import rule_of
 from irisx.telephony.dialer.us_area_codes import STATES
+from irisx.tenancy.barring import country
 
 _DAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 #: A prefix that lies in more zones tells none: freephone, numbers that are not assigned.

@@ -8,12 +8,12 @@ from irisx.kernel import http
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import Forbidden, ValidationError
 from irisx.kernel.ids import public_id
-from irisx.telephony.calls.barring import check_destination
 from irisx.telephony.ivr import versions
 from irisx.telephony.ivr.flow import Flow
 from irisx.telephony.ivr.nodes.subflow import Subflow
 from irisx.telephony.ivr.nodes.transfer import Transfer
 from irisx.telephony.ivr.prompt_models import Prompt
+from irisx.tenancy.barring import check_destination
 from irisx.tenancy.models import PhoneNumber, SipAccount, Tenant
 from irisx.tenancy.settings import TenantSettings
 

@@ -8,11 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook as Verifier
 
-from irisx.integration.webhooks import attempts
 from irisx.integration.webhooks.attempts import PAUSES, Claim, Outcome, verdict
 from irisx.integration.webhooks.models import DeliveryStatus
 from irisx.integration.webhooks.signing import new_secret, signature_headers
-from irisx.kernel import clock
+from irisx.kernel import clock, http
 from irisx.kernel.http import Reply
 
 NOW = datetime(2026, 2, 17, 12, tzinfo=UTC)
@@ -56,13 +55,13 @@ def test_a_test_event_is_not_retried() -> None:
 
 @given(st.text(max_size=40))
 def test_any_retry_after_is_a_pause_of_a_day_at_most(value: str) -> None:
-    pause = attempts._retry_after(Reply(429, {"Retry-After": value}, b"", False, 1))
+    pause = http.retry_after(Reply(429, {"Retry-After": value}, b"", False, 1))
     assert timedelta() <= pause <= PAUSES[-1]
 
 
 def test_retry_after_may_be_a_date() -> None:
     value = format_datetime(clock.now() + timedelta(minutes=10), usegmt=False)
-    pause = attempts._retry_after(Reply(503, {"Retry-After": value}, b"", False, 1))
+    pause = http.retry_after(Reply(503, {"Retry-After": value}, b"", False, 1))
     assert timedelta(minutes=9) < pause <= timedelta(minutes=10)
 
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from irisx.kernel.errors import Forbidden
-from irisx.telephony.calls.barring import check_destination, country
+from irisx.tenancy.barring import check_destination, country
 from irisx.tenancy.settings import TenantSettings
 
 NORTH_AMERICA = TenantSettings()

@@ -1,0 +1,178 @@
+"""What the API, IVR flows and rules do with text messages."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from irisx.kernel import http
+from irisx.kernel.db import transaction
+from irisx.kernel.errors import IrisxError, ValidationError, invalid
+from irisx.messaging import accepting
+from irisx.messaging.accepting import NewMessage
+from irisx.messaging.channels.sms import segments
+from irisx.messaging.channels.sms.addresses import is_number, normalise
+from irisx.messaging.models import Message, ProviderAccount
+from irisx.messaging.states import Category
+from irisx.tenancy.access import Caller
+from irisx.tenancy.barring import check_destination
+from irisx.tenancy.models import PhoneNumber, Tenant
+from irisx.tenancy.settings import TenantSettings
+
+CHANNEL = "sms"
+MAX_SEGMENTS = 10
+MAX_RECIPIENTS = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """A text message as somebody wants it sent; `from_` None: the tenant's usual sender."""
+
+    body: str
+    from_: str | None = None
+    media_urls: Sequence[str] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    category: Category = Category.TRANSACTIONAL
+    smart_encoding: bool = False
+    send_at: datetime | None = None
+    expires_at: datetime | None = None
+    origin: str = "api"
+    conversation_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one recipient of many: a message, or why there is none."""
+
+    to: str
+    message: Message | None = None
+    error: IrisxError | None = None
+
+
+def send(caller: Caller, to: str, text: Text) -> Message:
+    """Accept a message. Raises ValidationError, Forbidden DESTINATION_NOT_ALLOWED, and what
+    `accepting.accept` raises."""
+    check_media(text.media_urls)
+    ids = accepting.repeatable_ids(caller)
+    with transaction() as session:
+        message = accept(session, caller.tenant_id, to, text, test=caller.test, ids=ids)
+    accepting.wake_senders()
+    return message
+
+
+def send_bulk(caller: Caller, recipients: Sequence[str], text: Text) -> list[Result]:
+    """Accept a message to each recipient, all in one transaction; one that can't be accepted is
+    told and keeps nobody else from theirs. A number that is named twice gets one."""
+    check_media(text.media_urls)
+    results: list[Result] = []
+    seen: set[str] = set()
+    with transaction() as session:
+        for index, to in enumerate(recipients):
+            try:
+                if (number := normalise(to)) in seen:
+                    raise invalid("to", "named twice; it gets one message")
+                seen.add(number)
+                ids = accepting.repeatable_ids(caller, index)
+                message = accept(session, caller.tenant_id, to, text, test=caller.test, ids=ids)
+                results.append(Result(to, message))
+            except IrisxError as error:
+                results.append(Result(to, error=error))
+            except ValueError as error:
+                results.append(Result(to, error=invalid("to", str(error))))
+    accepting.wake_senders()
+    return results
+
+
+def accept(
+    session: Session,
+    tenant_id: int,
+    to: str,
+    text: Text,
+    *,
+    test: bool = False,
+    ids: tuple[Any, Any] | None = None,
+) -> Message:
+    """Check a message and accept it in the caller's transaction."""
+    tenant = session.get_one(Tenant, tenant_id)
+    settings = TenantSettings.model_validate(tenant.settings)
+    number = _recipient(to)
+    if is_number(number):
+        check_destination(number, settings)
+    body = segments.plain(text.body) if text.smart_encoding else text.body
+    parts = segments.split(body)
+    if parts.count > MAX_SEGMENTS:
+        raise invalid(
+            "body", f"takes {parts.count} segments of {parts.encoding}; at most {MAX_SEGMENTS}"
+        )
+    return accepting.accept(
+        session,
+        tenant_id,
+        NewMessage(
+            channel=CHANNEL,
+            from_=_sender(session, tenant_id, settings, text.from_),
+            to=number,
+            body=body,
+            media_urls=text.media_urls,
+            content={"encoding": parts.encoding},
+            metadata=text.metadata,
+            segments=parts.count,
+            category=text.category,
+            origin=text.origin,
+            send_at=text.send_at,
+            expires_at=text.expires_at,
+            conversation_id=text.conversation_id,
+            test=test,
+            ids=ids,
+        ),
+    )
+
+
+def check_media(urls: Sequence[str]) -> None:
+    """Providers fetch media: only public http(s) URLs are passed on."""
+    faults = []
+    for index, url in enumerate(urls):
+        try:
+            http.check_url(f"media_urls.{index}", url)
+        except ValidationError as error:
+            faults += error.details
+    if faults:
+        raise ValidationError(f"{faults[0]['field']}: {faults[0]['message']}", details=faults)
+
+
+def _recipient(to: str) -> str:
+    try:
+        number = normalise(to)
+    except ValueError as error:
+        raise invalid("to", str(error)) from None
+    if not number.lstrip("+").isdigit():
+        raise invalid("to", "a name gets no messages; give a number, +15555550100")
+    return number
+
+
+def _sender(session: Session, tenant_id: int, settings: TenantSettings, wanted: str | None) -> str:
+    """What was asked for, if it is the tenant's; else its default number, its first, or a sender
+    of one of its accounts."""
+    mine = select(PhoneNumber.number).filter_by(tenant_id=tenant_id).order_by(PhoneNumber.id)
+    numbers = session.scalars(mine).all()
+    accounts = select(ProviderAccount.senders).filter_by(
+        tenant_id=tenant_id, channel=CHANNEL, enabled=True
+    )
+    ordered = accounts.order_by(ProviderAccount.priority, ProviderAccount.id)
+    senders = [sender for row in session.scalars(ordered) for sender in row]
+    if wanted is not None:
+        try:
+            sender = normalise(wanted)
+        except ValueError as error:
+            raise invalid("from", str(error)) from None
+        if sender not in numbers and sender not in senders:
+            raise invalid("from", f"{wanted} is neither a number of yours nor a sender of yours")
+        return sender
+    default = settings.default_caller_id
+    if default is not None and default in numbers:
+        return default
+    if not (available := [*senders, *numbers]):
+        raise invalid("from", "the tenant has no phone number to send from; add one first")
+    return available[0]

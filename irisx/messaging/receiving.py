@@ -1,0 +1,191 @@
+"""What providers tell us: receipts and inbound messages, each counted once.
+
+A receiver answers when everything is stored, in one transaction; a provider that gets no answer
+tells us again, and the keys of what was stored keep it from counting twice.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from irisx.kernel import clock
+from irisx.kernel.db import transaction
+from irisx.kernel.errors import Forbidden, NotFound, invalid
+from irisx.messaging import accounts, references
+from irisx.messaging.channels import channel as channel_of
+from irisx.messaging.exchanges import INBOUND, note_received
+from irisx.messaging.models import Message, ProviderAccount, ReceivedKey
+from irisx.messaging.provider import Inbound, Reading, Receipt, ReceiverRequest, Wire, secrets_of
+from irisx.messaging.states import Direction, MessageStatus
+from irisx.messaging.statuses import announce
+
+MAX_BODY = 100_000
+_MAX_ADDRESS = 320
+_SHOWN = 4000
+#: A clock of theirs may be so far ahead of ours.
+_SKEW = timedelta(minutes=5)
+
+
+def receive(channel: str, token: str, request: ReceiverRequest) -> Reading:
+    """Take what a provider posts to an account's receiver; what to answer.
+
+    Raises NotFound for an unknown account, Forbidden SIGNATURE_INVALID, ValidationError for what
+    can't be understood.
+    """
+    channel_of(channel)
+    with transaction() as session:
+        row = accounts.find_by_token(session, channel, token)
+    if row is None:
+        raise NotFound("There is no receiver at this path.")
+    account, provider = accounts.opened(row), accounts.provider_of(row)
+    if not provider.verify(account, request):
+        raise Forbidden(
+            "The signature is not this account's. Compare its credentials, and the URL that the "
+            f"provider posts to with {account.receiver_url}.",
+            code="SIGNATURE_INVALID",
+        )
+    try:
+        reading = provider.read(account, request)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise invalid("body", f"this is no message of {provider.name}: {error}") from error
+    wire = Wire(secrets_of(account.credentials))
+    take(row, reading, wire.clean(_shown(request)))
+    return reading
+
+
+def take(row: ProviderAccount, reading: Reading, exchange: Mapping[str, Any]) -> None:
+    """Store a reading. `exchange`: what was said, for the log, without secrets."""
+    if not reading.receipts and not reading.messages:
+        return
+    with transaction() as session:
+        named = [(row.id, r.reference) for r in reading.receipts if r.reference is not None]
+        references.lock(session, named)
+        for receipt in reading.receipts:
+            _receipt(session, row, receipt, dict(exchange))
+        for inbound in reading.messages:
+            if _is_new(session, row.id, f"message {inbound.reference}"):
+                store(
+                    session,
+                    row.tenant_id,
+                    row.channel,
+                    inbound,
+                    provider=row.provider,
+                    account_id=row.id,
+                    exchange=exchange,
+                )
+
+
+def store(
+    session: Session,
+    tenant_id: int,
+    channel_name: str,
+    inbound: Inbound,
+    *,
+    provider: str,
+    account_id: int | None,
+    exchange: Mapping[str, Any],
+) -> Message:
+    """An inbound message becomes a row, with all that follows from it."""
+    channel = channel_of(channel_name)
+    now = clock.now()
+    message = Message(
+        id=uuid4(),
+        created_at=now,
+        tenant_id=tenant_id,
+        channel=channel_name,
+        direction=Direction.INBOUND,
+        status=MessageStatus.RECEIVED,
+        from_address=_address(channel_name, inbound.from_),
+        to_address=_address(channel_name, inbound.to),
+        body=storable(inbound.body)[:MAX_BODY],
+        media_urls=[storable(url) for url in inbound.media_urls],
+        content=storable(dict(inbound.content)),
+        metadata_={},
+        origin="provider",
+        sandbox=account_id is None,
+        provider=provider,
+        account_id=account_id,
+        reference=storable(inbound.reference),
+    )
+    session.add(message)
+    session.flush()
+    note_received(session, message, INBOUND, now, exchange)
+    announce(session, message, MessageStatus.RECEIVED, min(inbound.at or now, now + _SKEW))
+    channel.received(session, message)
+    return message
+
+
+def storable(value: Any) -> Any:
+    """The same without NUL characters and lone surrogates, which PostgreSQL can't hold."""
+    if isinstance(value, str):
+        return value.replace("\0", "").encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {storable(k): storable(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [storable(item) for item in value]
+    return value
+
+
+def _receipt(
+    session: Session, row: ProviderAccount, receipt: Receipt, exchange: dict[str, Any]
+) -> None:
+    if not _is_new(session, row.id, f"receipt {receipt.key}"):
+        return
+    message = _named(session, row, receipt)
+    if message is not None:
+        references.apply(session, message, receipt, exchange)
+    elif receipt.reference is not None:
+        references.keep_early(session, row.id, receipt, exchange)
+
+
+def _named(session: Session, row: ProviderAccount, receipt: Receipt) -> Message | None:
+    """The message that a receipt is about, locked."""
+    mine = select(Message).filter_by(tenant_id=row.tenant_id, channel=row.channel)
+    if receipt.sid is not None and (message_id := _uuid(receipt.sid)) is not None:
+        mine = mine.where(Message.id == message_id)
+    elif receipt.reference is not None:
+        mine = mine.where(Message.account_id == row.id, Message.reference == receipt.reference)
+    else:
+        return None
+    return session.scalars(mine.with_for_update().limit(1)).one_or_none()
+
+
+def _uuid(sid: str) -> UUID | None:
+    try:
+        return UUID(sid[2:])
+    except ValueError:
+        return None
+
+
+def _is_new(session: Session, account_id: int, key: str) -> bool:
+    claimed = (
+        insert(ReceivedKey)
+        .values(account_id=account_id, key=storable(key)[:500])
+        .on_conflict_do_nothing()
+        .returning(ReceivedKey.key)
+    )
+    return session.execute(claimed).first() is not None
+
+
+def _address(channel: str, text: str) -> str:
+    """In the channel's form; what is none (an alphanumeric sender) as it stands."""
+    cleaned = str(storable(text)).strip()[:_MAX_ADDRESS]
+    try:
+        return channel_of(channel).normalise(cleaned)
+    except ValueError:
+        return cleaned
+
+
+def _shown(request: ReceiverRequest) -> dict[str, Any]:
+    return {
+        "method": request.method,
+        "path": urlsplit(request.url).path,
+        "query": storable(dict(request.query)),
+        "body": storable(request.body[:_SHOWN].decode(errors="replace")),
+    }
