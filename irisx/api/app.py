@@ -27,6 +27,7 @@ from irisx.api.public import docs, internal, receivers, system
 from irisx.api.schemas import ErrorBody
 from irisx.api.v1 import (
     agents,
+    ai_knowledge,
     api_keys,
     assistants,
     audit,
@@ -71,6 +72,7 @@ ROUTERS: Sequence[Router] = (
     campaigns.router,
     campaign_contacts.router,
     do_not_call.router,
+    ai_knowledge.router,
     users.router,
     api_keys.router,
     settings.router,

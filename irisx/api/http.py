@@ -44,7 +44,7 @@ from irisx.api.auth import (
     idempotency_key,
     tenant_caller,
 )
-from irisx.api.schemas import ErrorBody, Form
+from irisx.api.schemas import IN_PATH, ErrorBody, Form
 from irisx.kernel.errors import Detail, TooManyRequests, Unavailable, ValidationError
 from irisx.kernel.ratelimit import Usage, limiter
 from irisx.tenancy import idempotency
@@ -233,7 +233,7 @@ class _Operation:
         faults: list[Detail] = []
         if self.path is not None:
             try:
-                parsed = self.path.model_validate(path)
+                parsed = self.path.model_validate(path, context=IN_PATH)
                 arguments |= {name: getattr(parsed, name) for name in path}
             except PydanticError as error:
                 faults += _faults(error)

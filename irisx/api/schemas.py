@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
+from flask_openapi.models.file import FileStorage
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -18,6 +19,7 @@ from pydantic import (
     JsonValue,
     PlainSerializer,
     StringConstraints,
+    ValidationInfo,
     WithJsonSchema,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -40,6 +42,16 @@ class Form(BaseModel):
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
     MAX_BYTES: ClassVar[int]
+
+
+def _is_a_file(value: Any) -> Any:
+    if isinstance(value, str):
+        raise ValueError("send it as a file, with a filename")
+    return value
+
+
+#: A file of a Form.
+FilePart = Annotated[FileStorage, AfterValidator(_is_a_file)]
 
 
 #: Default of a field that a change may leave out: `model_dump(exclude_unset=True)` has it not.
@@ -124,11 +136,15 @@ def _storable(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
 JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_storable)]
 
 
+#: The validation context of a path's parameters.
+IN_PATH = "path"
+
+
 @dataclass(frozen=True)
 class PublicId:
     """`Annotated[int, PublicId("key")]` is the row key 3 in Python and `key_3` in JSON.
 
-    In a path an id that can't exist is NotFound; in a body it is a fault of its field.
+    In a path an id that can't exist is NotFound; elsewhere it is a fault of its field.
     """
 
     prefix: str
@@ -140,7 +156,7 @@ class PublicId:
             json_schema=core_schema.no_info_after_validator_function(
                 self._from_body, core_schema.str_schema(strict=True)
             ),
-            python_schema=core_schema.no_info_plain_validator_function(self._from_path),
+            python_schema=core_schema.with_info_plain_validator_function(self._from_python),
             serialization=core_schema.plain_serializer_function_ser_schema(
                 lambda key: public_id(self.prefix, key), when_used="json"
             ),
@@ -151,8 +167,10 @@ class PublicId:
     ) -> JsonSchemaValue:
         return {"type": "string", "pattern": f"^{self.prefix}_[0-9]{{1,19}}$"}
 
-    def _from_path(self, value: int | str) -> int:
-        return value if isinstance(value, int) else row_key(self.prefix, value)
+    def _from_python(self, value: int | str, info: ValidationInfo) -> int:
+        if isinstance(value, int):
+            return value
+        return row_key(self.prefix, value) if info.context == IN_PATH else self._from_body(value)
 
     def _from_body(self, value: str) -> int:
         try:

@@ -6,6 +6,8 @@ import gevent
 
 from irisx.integration.webhooks import housekeeping
 from irisx.integration.webhooks.delivery import Dispatcher, fan_out
+from irisx.intelligence import config
+from irisx.intelligence.knowledge import indexing
 from irisx.kernel import events, health
 from irisx.kernel.db import transaction
 from irisx.kernel.jobs import Job, Runner
@@ -33,6 +35,8 @@ def jobs() -> list[Job]:
         Sender().job,
         Job("messages.sandbox", sandbox_jobs.happen, 0.2),
         Job("messages.forget_old", references.forget_old, _DAY),
+        Job(indexing.TOPIC, indexing.index_passages, 5.0),
+        Job("knowledge.reindex", indexing.reindex, _HOUR, topic=config.TOPIC),
         Job("partitions.ensure", _ensure_partitions, _DAY),
         Job("webhooks.forget_old", housekeeping.forget_old, _DAY),
         Job("events.forget_old", events.forget_old, _DAY),

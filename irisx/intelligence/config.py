@@ -10,9 +10,12 @@ from irisx.kernel import crypto, http
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import ValidationError, invalid
 from irisx.kernel.ids import public_id
+from irisx.kernel.jobs import wake
 from irisx.tenancy import audit
 from irisx.tenancy.access import Actor
 
+#: Woken by every change: what rests on a model may have to be made again.
+TOPIC = "ai.config"
 #: Fields that are kept encrypted, by what a request calls them.
 _SECRETS = {
     "api_key": "api_key_encrypted",
@@ -62,6 +65,7 @@ def change(by: Actor, tenant_id: int, fields: dict[str, Any]) -> AiConfig:
             before=before,
             after=after,
         )
+    wake(TOPIC)
     return row
 
 

@@ -1,14 +1,17 @@
-"""Child processes that never outlive their parent, even one that was killed."""
+"""Child processes: those that never outlive their parent, and those that read strangers' files."""
 
 import ctypes
+import json
 import os
 import pwd
+import resource
 import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 _PR_SET_PDEATHSIG = 1
 _LOG_BYTES = 10_000_000  # a longer log is put aside before the next process writes to it
@@ -71,3 +74,44 @@ def stop(
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+# --- strangers' files ---------------------------------------------------------------------------
+
+
+class TooSlow(Exception):
+    """The process did not finish within its time."""
+
+
+class Crashed(Exception):
+    """The process ended without an answer: killed by a limit, or by what it read."""
+
+
+def ask_apart(
+    module: str, arguments: Sequence[str], data: bytes, *, seconds: float
+) -> dict[str, Any]:
+    """Run `python -m module arguments…` with `data` on standard input; it answers a JSON object.
+
+    For parsers and decoders of what strangers send: a crash costs one request. The module calls
+    `limit` first. Other greenlets go on meanwhile. Raises TooSlow, Crashed.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 - callers pass no argument of a stranger's
+            [sys.executable, "-m", module, *arguments],
+            input=data,
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise TooSlow from None
+    if done.returncode != 0:
+        raise Crashed
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def limit(*, cpu_seconds: int, memory_bytes: int) -> None:
+    """Bound this process: the kernel ends it beyond `cpu_seconds`, refuses memory beyond that."""
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from irisx.integration.webhooks.models import Webhook
 from irisx.intelligence.assistants import service as assistants
+from irisx.intelligence.knowledge import service as knowledge
 from irisx.kernel.clock import now
 from irisx.kernel.crypto import encrypt
 from irisx.kernel.db import transaction
@@ -48,6 +49,7 @@ class ForeignIds(dict[str, str]):
         "contact_id": "cct",
         "entry_id": "dnc",
         "flow_id": "flow",
+        "item_id": "kb",
         "key_id": "key",
         "messaging_account_id": "acct",
         "message_id": "vm",
@@ -168,6 +170,7 @@ class ForeignIds(dict[str, str]):
             contact = contacts.store(session, campaign, [draft]).contacts[0]
             entry = DoNotCall(tenant_id=tenant_id, number="+12025550198")
             session.add(entry)
+        item = knowledge.add(SYSTEM, tenant_id, title="Theirs", content="Their opening hours.")
         super().__init__(
             account_id=account.row.public_id,
             agent_id=agent.public_id,
@@ -176,6 +179,7 @@ class ForeignIds(dict[str, str]):
             contact_id=contact.public_id,
             entry_id=entry.public_id,
             flow_id=flow.flow.public_id,
+            item_id=item.public_id,
             key_id=key.row.public_id,
             message_id=message.public_id,
             message_sid=sid_of(sms),

@@ -48,6 +48,7 @@ READING_POSTS = {
     "post /v1/ivr/flows/{flow_id}/lint",
     "post /v1/ivr/flows/{flow_id}/simulate",
     "post /v1/ivr/flows/{flow_id}/test",
+    "post /v1/ai/knowledge/search",
 }
 GUARDED_GETS = {"get /v1/ivr/signing-secret"}
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from irisx.api.schemas import (
+    IN_PATH,
     MAX_JSON_DEPTH,
     FromDate,
     JsonObject,
@@ -37,7 +38,9 @@ def test_an_id_is_its_row_key_again(key: int) -> None:
 @given(st.text())
 def test_any_other_id_is_not_found_in_a_path_and_a_fault_in_a_body(text: str) -> None:
     with pytest.raises(NotFound):
-        KEY.validate_python(f"usr_{text}")
+        KEY.validate_python(f"usr_{text}", context=IN_PATH)
+    with pytest.raises(ValidationError):
+        KEY.validate_python(f"usr_{text}")  # in a query or a form
     with pytest.raises(ValidationError):
         KEY.validate_json(b'"usr_1"')
     with pytest.raises(ValidationError):

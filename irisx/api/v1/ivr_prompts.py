@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any, ClassVar
 
-from flask_openapi.models.file import FileStorage
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from irisx.api.http import Router
 from irisx.api.schemas import (
     Answer,
+    FilePart,
     Form,
     Name,
     OffsetPagination,
@@ -33,14 +33,7 @@ class NewPrompt(Form):
     MAX_BYTES: ClassVar[int] = prompts.MAX_UPLOAD_BYTES
 
     name: Name
-    file: FileStorage
-
-    @field_validator("file", mode="after")
-    @classmethod
-    def _is_a_file(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            raise ValueError("send it as a file, with a filename")
-        return value
+    file: FilePart
 
 
 class PromptAnswer(Answer):

@@ -7,8 +7,6 @@ standard input, arguments are pairs of rate and path, the answer is a JSON line.
 
 import io
 import json
-import resource
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +14,8 @@ from pathlib import Path
 
 import soundfile
 import soxr
+
+from irisx.kernel import child
 
 MAX_SECONDS = 600
 _MAX_CHANNELS = 8
@@ -42,18 +42,13 @@ def convert(audio: bytes, targets: Mapping[int, Path]) -> Converted:
 
     Other greenlets go on meanwhile.
     """
-    command = [sys.executable, "-m", __name__]
-    for rate, path in targets.items():
-        command += [str(rate), str(path)]
+    arguments = [str(part) for target in targets.items() for part in target]
     try:
-        done = subprocess.run(  # noqa: S603 - no argument is a stranger's
-            command, input=audio, capture_output=True, timeout=_WAIT_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
+        answer = child.ask_apart(__name__, arguments, audio, seconds=_WAIT_SECONDS)
+    except child.TooSlow:
         raise NotPlayable("it takes too long to decode") from None
-    if done.returncode != 0:
-        raise NotPlayable("the decoder could not cope with it")
-    answer = json.loads(done.stdout)
+    except child.Crashed:
+        raise NotPlayable("the decoder could not cope with it") from None
     if "error" in answer:
         raise NotPlayable(answer["error"])
     return Converted(**answer)
@@ -61,8 +56,7 @@ def convert(audio: bytes, targets: Mapping[int, Path]) -> Converted:
 
 def main() -> None:
     """The process."""
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    child.limit(cpu_seconds=_CPU_SECONDS, memory_bytes=_MEMORY_BYTES)
     audio = sys.stdin.buffer.read()
     rates, paths = map(int, sys.argv[1::2]), sys.argv[2::2]
     answer: dict[str, object] = {}
