@@ -15,6 +15,8 @@ from irisx.kernel.partitions import ensure_partitions
 from irisx.messaging import references, sandbox_jobs
 from irisx.messaging.sending import Sender
 from irisx.telephony.calls import recording_jobs
+from irisx.telephony.dialer.dialler import Dialler
+from irisx.telephony.dialer.settling import settle
 from irisx.telephony.ivr import messages, prompt_jobs
 from irisx.tenancy import idempotency
 
@@ -30,6 +32,8 @@ def jobs() -> list[Job]:
         Job("recordings.finish", recording_jobs.finish_recordings, 5.0),
         Job("recordings.delete_expired", recording_jobs.delete_expired, _HOUR),
         Job("recordings.erase_deleted", recording_jobs.erase_deleted, 60.0),
+        Dialler().job,
+        Job("campaigns.settle", settle, 0.5, topic=events.TOPIC),
         Job("ivr.announce_messages", messages.announce, 2.0),
         Job("ivr.speak_published", prompt_jobs.speak_published, 2.0),
         Sender().job,

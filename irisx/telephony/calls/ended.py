@@ -18,12 +18,14 @@ from irisx.telephony.calls.states import Direction
 REALM = "irisx_ended"
 
 _LINE = re.compile(rf"D/{REALM}_([0-9a-f-]{{36}})/(.*)\Z")
-_FIELDS = 12
+#: Channels of a version before campaigns have one less.
+_FIELDS = (12, 13)
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The end of a channel. Times are the switch's; `answered_at` None: never answered."""
+    """The end of a channel. Times are the switch's; `answered_at` None: never answered.
+    `campaign`: how far the call of a campaign had come (`dialer/stages.py`)."""
 
     uuid: UUID
     cause: str
@@ -36,6 +38,7 @@ class Ended:
     tenant_id: int | None
     direction: Direction | None
     initiated_at: datetime | None
+    campaign: str | None = None
 
     @property
     def duration_ms(self) -> int | None:
@@ -53,9 +56,11 @@ def parse_ended(dump: str) -> list[Ended]:
 def _parse_line(line: str) -> Ended | None:
     match = _LINE.match(line)
     fields = match[2].split("|") if match else []
-    if match is None or len(fields) != _FIELDS or fields[0] != "1":
+    if match is None or len(fields) not in _FIELDS or fields[0] != "1":
         return None
-    _, cause, progress, media, answered, end, sip, by, call, tenant, direction, initiated = fields
+    _, cause, progress, media, answered, end, sip, by, call, tenant, direction, initiated = fields[
+        :12
+    ]
     try:
         ended_at = from_epoch_us(end)
         if ended_at is None:
@@ -72,6 +77,7 @@ def _parse_line(line: str) -> Ended | None:
             tenant_id=int(tenant) if tenant else None,
             direction=Direction(direction) if direction else None,
             initiated_at=from_epoch_us(initiated),
+            campaign=(fields[12:] or [""])[0] or None,
         )
     except (ValueError, OverflowError):
         return None

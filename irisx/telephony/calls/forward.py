@@ -2,20 +2,25 @@
 
 from irisx.telephony.calls import connect
 from irisx.telephony.calls.live import LiveCall
+from irisx.telephony.dialer import live as campaign
 from irisx.telephony.esl.wire import Event
 from irisx.telephony.ivr import runner
 from irisx.telephony.switch import Switch
 
 _FLOW = "flow_"
+_CAMPAIGN = "camp_"
 
 
 def forward(switch: Switch, call: LiveCall, destination: str, event: Event) -> None:
-    """Send the customer to `destination` (the text of destinations.from_text); out of its flow.
+    """Send the customer to `destination` (the text of destinations.from_text, or the campaign
+    that called); out of its flow.
 
     `event`: one of the customer's channel.
     """
     if destination.startswith(_FLOW):
         runner.start(switch, call, destination, event)
+    elif destination.startswith(_CAMPAIGN):
+        campaign.answered(switch, call, event)
     else:
         runner.leave(switch, call)
         connect.connect(switch, call, destination)

@@ -24,6 +24,7 @@ from irisx.telephony.calls.journal import unfinished_calls
 from irisx.telephony.calls.live import LiveCall, channel_time, unseen_end
 from irisx.telephony.calls.models import Call
 from irisx.telephony.calls.states import ENDED, CallStatus, Direction
+from irisx.telephony.dialer import live as campaign
 from irisx.telephony.esl import commands
 from irisx.telephony.esl.errors import CommandRefused
 from irisx.telephony.esl.wire import Event
@@ -112,6 +113,7 @@ def _restore(switch: Switch, channel: str, row: Call | None, end: Ended | None) 
         return
     if end is not None:
         call.placing = False
+        campaign.catch_up(call, end.campaign)
         handling.finish(switch, call, end)
     elif _never_dialled(switch, call):
         outbound.place(switch, call)
@@ -188,6 +190,7 @@ def _catch_up(switch: Switch, call: LiveCall, dump: Event) -> None:
     answered = channel_time(dump, "Answered")
     if answered is not None and call.answer(answered, "answered"):
         handling.began(switch, call)
+    campaign.catch_up(call, dump.variable(campaign.VARIABLE))
     call.partner = dump.variable("bridge_uuid") if _is_bridged(dump) else None
     if call.partner is not None:
         switch.legs[call.partner] = call

@@ -154,6 +154,17 @@ class CampaignAttempt(Base):
         Index("ix_campaign_attempts_contact", "contact_id", "started_at"),
         Index("ix_campaign_attempts_number", "tenant_id", "number", "started_at"),
         Index(
+            "ix_campaign_attempts_people",
+            "campaign_id",
+            "started_at",
+            postgresql_where=text("result IN ('connected', 'dropped', 'abandoned')"),
+        ),
+        Index(
+            "ix_campaign_attempts_settled",
+            "campaign_id",
+            "settled_at",
+        ),
+        Index(
             "ix_campaign_attempts_open",
             "campaign_id",
             postgresql_where=text("result IS NULL"),

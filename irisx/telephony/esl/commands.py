@@ -42,7 +42,7 @@ END_HOOK = (
     "hash::insert/irisx_ended/${uuid}/1|${hangup_cause}|${progress_uepoch}"
     "|${progress_media_uepoch}|${answer_uepoch}|${end_uepoch}|${sip_term_status}"
     "|${sip_hangup_disposition}|${irisx_call_id}|${irisx_tenant_id}|${irisx_direction}"
-    "|${irisx_initiated_at}"
+    "|${irisx_initiated_at}|${irisx_campaign}"
 )
 """What the switch runs when a channel of ours is gone: it keeps how it ended (calls/ended.py).
 

@@ -189,5 +189,5 @@ def facts(call: LiveCall) -> Mapping[str, Mapping[str, Any]]:
             "name": "",
             "country": phonenumbers.region_code_for_number(number) or "",
         },
-        "contact": {},
+        "contact": call.options.get("campaign", {}).get("contact", {}),
     }

@@ -25,6 +25,7 @@ def line(uuid: UUID = _CALL, **fields: str) -> str:
         "irisx_tenant_id": "7",
         "irisx_direction": "outbound",
         "irisx_initiated_at": "1795302490005370",
+        "irisx_campaign": "",
         **fields,
     }
     text = END_HOOK.removeprefix(f"hash::insert/{REALM}/")
@@ -45,6 +46,13 @@ def test_the_hooks_line_is_read_whole() -> None:
     )
     assert end.duration_ms == 1511
     assert end.initiated_at is not None and end.initiated_at.microsecond == 5370
+
+
+def test_a_campaign_s_call_tells_how_far_it_had_come() -> None:
+    (end,) = parse_ended(line(irisx_campaign="dropped"))
+    assert end.campaign == "dropped"
+    (end,) = parse_ended(line().rpartition("|")[0])  # of a version that did not tell it
+    assert end.campaign is None and end.call_id == _CALL
 
 
 def test_an_unanswered_end_has_no_duration() -> None:
