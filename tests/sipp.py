@@ -40,6 +40,8 @@ class SippResult:
     messages: list[str]
     """SIP messages in order, each beginning with `sent` or `received` and a line feed."""
     errors: str
+    answers_ms: list[float]
+    """Request to answer, where the scenario times it and `-trace_rtt` asks for it."""
 
     @property
     def responses(self) -> list[int]:
@@ -112,7 +114,9 @@ class Sipp:
                 exit_code = self._process.wait(self._timeout + 10)
             finally:
                 self.stop()
-            self._result = SippResult(exit_code, *self._counts(), self.messages(), self._errors())
+            self._result = SippResult(
+                exit_code, *self._counts(), self.messages(), self._errors(), self._answers_ms()
+            )
             shutil.rmtree(self._directory, ignore_errors=True)
         return self._result
 
@@ -166,6 +170,11 @@ class Sipp:
         if not rows:
             raise AssertionError(f"sipp did not run:\n{self._text('output')}")
         return int(rows[-1]["SuccessfulCall(C)"]), int(rows[-1]["FailedCall(C)"])
+
+    def _answers_ms(self) -> list[float]:
+        """sipp's own table of `rtd` times: date; milliseconds; name."""
+        lines = "".join(file.read_text() for file in self._directory.glob("*_rtt.csv")).splitlines()
+        return [float(line.split(";")[1]) for line in lines if line[:1].isdigit()]
 
     def _errors(self) -> str:
         return self._text("errors")

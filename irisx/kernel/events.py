@@ -6,9 +6,9 @@ One row is the outbox entry of webhooks (the worker fans it out to deliveries), 
 """
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import BigInteger, Identity, Index, delete, event, func, select, text
+from sqlalchemy import BigInteger, Identity, Index, Table, delete, event, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -57,6 +57,9 @@ class DomainEvent(Base):
     )
 
 
+_PUBLISH = insert(cast(Table, DomainEvent.__table__)).on_conflict_do_nothing(index_elements=["key"])
+
+
 def publish(
     session: Session,
     *,
@@ -74,7 +77,7 @@ def publish(
 def publish_many(session: Session, rows: list[dict[str, Any]]) -> None:
     """Store several events (dicts with publish's fields) in one statement."""
     if rows:
-        session.execute(insert(DomainEvent).on_conflict_do_nothing(index_elements=["key"]), rows)
+        session.connection().execute(_PUBLISH, rows)
         session.info.setdefault(_TENANTS, set()).update(row["tenant_id"] for row in rows)
 
 

@@ -61,12 +61,8 @@ def _plain(text: str) -> str:
     return text if re.fullmatch(r"[A-Za-z0-9+*#._-]{1,64}", text) else ""
 
 
-def _no_engine_task(channel: "Channel") -> str:
-    return f"irisx_no_engine_task={channel.variables.get('last_sched_id', '')}"
-
-
 def _park_for_engine(channel: "Channel") -> list[Action]:
-    """dialplans/park.inc: a note of the call in case no engine comes, a fallback, and park."""
+    """park.inc and wait.inc: a note of the call in case no engine comes, a fallback, and park."""
     ingress = "carrier" if channel.profile.context == "carriers" else "agent"
     caller = _plain(channel.profile.caller_id_number)
     called = _plain(channel.profile.destination)
@@ -82,23 +78,19 @@ def _park_for_engine(channel: "Channel") -> list[Action]:
             called,
         ]
     )
-    missed = [
-        Action("set", f"irisx_missed_{side}={value}")
-        for side, value in (("from", caller), ("to", called))
-        if value
-    ]
+    variables = (
+        f"irisx_ingress={ingress}",
+        f"irisx_call_id={channel.uuid}",
+        "irisx_direction=inbound",
+        "irisx_leg=customer",
+        "media_timeout=300000",
+        "media_hold_timeout=1800000",
+        f"park_timeout={MAX_CALL}:ALLOTTED_TIMEOUT",
+    )
     return [
-        Action("set", f"irisx_ingress={ingress}"),
-        *missed,
         Action("hash", f"insert/irisx_missed/{channel.uuid}/{note}"),
-        Action("set", f"irisx_call_id={channel.uuid}"),
-        Action("set", "irisx_direction=inbound"),
-        Action("set", "media_timeout=300000"),
-        Action("set", "media_hold_timeout=1800000"),
-        Action("set", f"park_timeout={MAX_CALL}:ALLOTTED_TIMEOUT"),
-        Action("sched_hangup", f"+{MAX_CALL} allotted_timeout"),
+        Action("multiset", " ".join(variables)),
         Action("sched_transfer", f"+{ENGINE_WAIT} no_engine XML no_engine"),
-        Action("set", _no_engine_task),
         Action("park"),
         Action("hangup", "NORMAL_TEMPORARY_FAILURE"),
     ]

@@ -168,7 +168,7 @@ def test_every_context_that_is_named_exists() -> None:
 def test_no_parked_call_outlives_its_owner(name: str) -> None:
     applications = [each.attrib["application"] for each in contexts()[name].iter("action")]
     parking = applications.index("park")
-    assert {"sched_hangup", "sched_transfer", "hash"} <= set(applications[:parking])
+    assert {"sched_transfer", "hash"} <= set(applications[:parking])
     data = {each.get("data", "") for each in contexts()[name].iter("action")}
     assert any("park_timeout=14400:ALLOTTED_TIMEOUT" in each.split() for each in data)
 

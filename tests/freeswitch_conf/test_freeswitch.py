@@ -21,7 +21,6 @@ from tests.waiting import wait_until
 
 pytestmark = [needs_freeswitch, needs_sipp]
 
-NO_ENGINE_TASK = "variable_irisx_no_engine_task"
 CARRIER = "127.0.0.2"
 STRANGER = "127.0.0.3"
 MODULES = (
@@ -68,7 +67,8 @@ def parked(switch: FreeSwitch) -> str:
 
     def waiting() -> list[str]:
         found = switch.channels()
-        return [each for each in found if NO_ENGINE_TASK in switch.variables(each)]
+        application = "variable_current_application"
+        return [each for each in found if switch.variables(each).get(application) == "park"]
 
     [uuid] = wait_until(waiting)
     return uuid
@@ -80,8 +80,7 @@ def notes(switch: FreeSwitch) -> dict[UUID, missed.MissedCall]:
 
 def take(switch: FreeSwitch, uuid: str) -> None:
     """What an engine does first with a parked call."""
-    task = switch.variables(uuid)[NO_ENGINE_TASK]
-    assert "Deleted: 1" in switch.api(f"sched_del {task}")
+    assert "Deleted: 1" in switch.api(f"sched_del {uuid}")
     switch.api(missed.forget(UUID(uuid)))
 
 
@@ -229,14 +228,12 @@ class TestCallsFromCarriers:
             switch.api(f"uuid_answer {uuid}")
         assert caller.result.successful == 1
 
-    def test_a_taken_call_is_left_alone_but_for_its_longest_duration(
-        self, carriers: str, switch: FreeSwitch
-    ) -> None:
+    def test_a_taken_call_is_left_alone(self, carriers: str, switch: FreeSwitch) -> None:
         with Sipp("uac", carriers, local_ip=CARRIER, hold_ms=5000) as caller:
             uuid = parked(switch)
             take(switch, uuid)
             assert UUID(uuid) not in notes(switch)
-            wait_until(lambda: scheduled(switch, uuid) == ["switch_ivr_schedule_hangup"])
+            wait_until(lambda: scheduled(switch, uuid) == [])
             switch.api(f"uuid_answer {uuid}")
         # The scenario takes no BYE from the switch: it lasted its 5 s and hung up itself.
         assert caller.result.successful == 1

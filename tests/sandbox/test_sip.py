@@ -50,7 +50,7 @@ def test_a_call_with_audio_and_digits_both_ways(
     assert arrived["Caller-Destination-Number"] == "+15551230000"
     assert arrived["variable_sip_h_X-Call-Id"] == "abc"
     one.wait("CHANNEL_PROGRESS", leg)
-    other.api(f"sched_del {arrived['variable_irisx_no_engine_task']}")
+    other.api(f"sched_del {far_leg}")
     other.api(f"uuid_answer {far_leg}")
     assert one.result(leg) == f"+OK {leg}\n"
     paths = []

@@ -8,12 +8,12 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import Session
 
-from irisx.kernel.db import transaction
+from irisx.kernel.db import reading, transaction
+from irisx.settings import get_settings
 from irisx.telephony.calls import connect
 from irisx.telephony.calls.forward import forward
 from irisx.telephony.calls.live import LiveCall, channel_time, unseen_end
@@ -67,11 +67,7 @@ def take(switch: Switch, event: Event) -> None:
         switch.forget_end(channel)
         return
     call = _record(switch, event, owner)
-    in_time = _cancel_announcement(switch, event)
-    variables = {  # but those that the dialplan has set
-        name: value for name, value in leg_variables(call).items() if event.variable(name) != value
-    }
-    switch.run(commands.keep_end(channel), commands.uuid_setvar_multi(channel, variables))
+    in_time = _take_channel(switch, call, event)
     if owner.refusal is not None:
         connect.hang_up(switch, call, owner.refusal)
     elif owner.destination is None:
@@ -83,16 +79,25 @@ def take(switch: Switch, event: Event) -> None:
         switch.run(commands.uuid_transfer_to_park(channel))
 
 
-def _cancel_announcement(switch: Switch, event: Event) -> bool:
-    """Stop the dialplan's timer; False: the caller is being told already that nobody answers."""
-    task = event.variable("irisx_no_engine_task") or ""
-    if not task.isdigit() or not int(task):
-        return True
+def _take_channel(switch: Switch, call: LiveCall, event: Event) -> bool:
+    """Stop the dialplan's timer, and give the channel what every leg of ours has.
+
+    False: the caller is being told already that nobody answers.
+    """
+    variables = {  # but those that the dialplan has set
+        name: value for name, value in leg_variables(call).items() if event.variable(name) != value
+    }
+    steps = (
+        commands.sched_del(call.uuid),
+        commands.sched_hangup(call.uuid, get_settings().max_call_seconds),
+        commands.keep_end(call.uuid),
+        commands.uuid_setvar_multi(call.uuid, variables),
+    )
     try:
-        answer = switch.connection.api(commands.sched_del_task(int(task)))
+        stopped, *_ = switch.connection.pipeline([step.foreground for step in steps])
     except CommandRefused:
         return False
-    return "Deleted: 0" not in answer
+    return "Deleted: 0" not in stopped
 
 
 def called_number(event: Event) -> str:
@@ -119,11 +124,11 @@ def _owner_of(event: Event) -> Owner | str:
     from_agent = event.variable("irisx_ingress") == Ingress.AGENT.value
     key = f"agent:{agent}:{called}" if from_agent else called
     try:
-        with transaction() as session:
+        with reading() as connection:
             if from_agent:
-                owner = _agents_call(session, agent, called)
+                owner = _agents_call(connection, agent, called)
             else:
-                owner = _look_up(session, caller, called)
+                owner = _look_up(connection, caller, called)
     except (OperationalError, PoolTimeout) as error:
         log.warning("inbound.owner_from_memory", error=str(error)[:200])
         return _remembered(key, caller)
@@ -161,8 +166,8 @@ _OWNER_OF_ACCOUNT = (
 )
 
 
-def _look_up(session: Session, caller: str, called: str) -> Owner | str:
-    row = session.execute(_OWNER_OF_NUMBER, {"called": called}).one_or_none()
+def _look_up(connection: Connection, caller: str, called: str) -> Owner | str:
+    row = connection.execute(_OWNER_OF_NUMBER, {"called": called}).one_or_none()
     if row is None:
         return UNKNOWN_NUMBER
     tenant_id, status, stored, destination, live = row
@@ -178,15 +183,17 @@ def _look_up(session: Session, caller: str, called: str) -> Owner | str:
     )
 
 
-def _agents_call(session: Session, username: str, called: str) -> Owner | str:
+def _agents_call(connection: Connection, username: str, called: str) -> Owner | str:
     """A phone of the tenant calls out: it shows the tenant's number."""
-    row = session.execute(_OWNER_OF_ACCOUNT, {"username": username}).one_or_none()
+    row = connection.execute(_OWNER_OF_ACCOUNT, {"username": username}).one_or_none()
     if row is None:
         return SUSPENDED
     tenant_id, status, stored, live = row
     settings = TenantSettings.model_validate(stored)
     first = select(PhoneNumber.number).where(PhoneNumber.tenant_id == tenant_id)
-    number = settings.default_caller_id or session.scalar(first.order_by(PhoneNumber.id).limit(1))
+    number = settings.default_caller_id or connection.scalar(
+        first.order_by(PhoneNumber.id).limit(1)
+    )
     return Owner(
         tenant_id=tenant_id,
         direction=Direction.OUTBOUND,

@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
@@ -35,7 +36,14 @@ from irisx.telephony.calls.states import ENDED
 log = structlog.get_logger()
 
 BATCH = 500
+#: Changes are gathered for so long before they are written: what one call does comes in bursts,
+#: and a commit costs more than what is in it.
+_GATHER_SECONDS = 0.03
 _RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0)
+# Tables, not classes: of rows that nobody reads again the session would make objects first.
+_CALLS = cast(Table, Call.__table__)
+_INSERT_CALL = insert(_CALLS).on_conflict_do_nothing()
+_INSERT_EVENT = insert(cast(Table, CallEvent.__table__)).on_conflict_do_nothing()
 _TIMES = {"initiated_at", "ringing_at", "answered_at", "ended_at", "occurred_at"}
 
 
@@ -43,7 +51,7 @@ _TIMES = {"initiated_at", "ringing_at", "answered_at", "ended_at", "occurred_at"
 class Change:
     """What one event did to one call; all parts are optional and written together.
 
-    `insert`: the columns of a new call (inbound). `update`: columns that changed. `timeline`:
+    `insert`: a new call, by the table's columns. `update`: columns that changed. `timeline`:
     (key, time, type, data) lines. `events`: (type, data) domain events, keyed by call and type.
     `recording`: columns of a recording that began.
     """
@@ -125,12 +133,13 @@ class Journal:
     def _run(self) -> None:
         failures = 0
         while True:
-            self._work.wait()
-            batch = self._queue[:BATCH]
-            if not batch:
+            if not self._queue:
                 self._work.clear()
                 self._idle.set()
-                continue
+                self._work.wait()
+            if len(self._queue) < BATCH:
+                gevent.sleep(_GATHER_SECONDS)
+            batch = self._queue[:BATCH]
             try:
                 self._write(batch)
             except (OperationalError, InterfaceError, PoolTimeout) as error:
@@ -163,12 +172,17 @@ class Journal:
                 write(session, [change])
         except (OperationalError, InterfaceError, PoolTimeout):
             raise
-        except Exception:
+        except Exception as error:
             rejected = self._spool.with_suffix(".rejected")
             rejected.parent.mkdir(parents=True, exist_ok=True)
             with rejected.open("a") as file:
                 file.write(change.to_json() + "\n")
-            log.exception("journal.change_refused", call_id=change.call_id, kept=str(rejected))
+            log.error(
+                "journal.change_refused",
+                call_id=str(change.call_id),
+                kept=str(rejected),
+                error=f"{type(error).__name__}: {error}"[:500],
+            )
 
     def _done(self, batch: list[_Queued]) -> None:
         del self._queue[: len(batch)]
@@ -207,17 +221,18 @@ def _readable(lines: Iterable[str]) -> Iterable[Change]:
 def write(session: Session, changes: list[Change]) -> None:
     """Write changes in order, few statements whatever their number. Idempotent."""
     inserts = [change.insert for change in changes if change.insert is not None]
-    if inserts:
-        session.execute(insert(Call).on_conflict_do_nothing(), inserts)
+    connection = session.connection()
+    for rows in _alike(inserts):
+        connection.execute(_INSERT_CALL, rows)
     for columns, rows in _updates(changes).items():
-        session.connection().execute(_update_statement(columns), rows)
+        connection.execute(_update_statement(columns), rows)
     timeline = [
         {"call_id": change.call_id, "key": key, "occurred_at": at, "type": type, "data": data}
         for change in changes
         for key, at, type, data in change.timeline
     ]
     if timeline:
-        session.execute(insert(CallEvent).on_conflict_do_nothing(), timeline)
+        connection.execute(_INSERT_EVENT, timeline)
     for change in changes:
         if change.recording is not None:
             _write_recording(session, change.recording)
@@ -237,6 +252,14 @@ def write(session: Session, changes: list[Change]) -> None:
     )
 
 
+def _alike(rows: list[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
+    """Rows of the same columns together."""
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row), []).append(row)
+    return groups.values()
+
+
 def _updates(changes: list[Change]) -> dict[tuple[str, ...], list[dict[str, Any]]]:
     """Merge each call's updates; group them by the columns that they set."""
     merged: dict[UUID, tuple[Change, dict[str, Any]]] = {}
@@ -251,13 +274,13 @@ def _updates(changes: list[Change]) -> dict[tuple[str, ...], list[dict[str, Any]
     return groups
 
 
+@lru_cache
 def _update_statement(columns: tuple[str, ...]) -> Any:
     # The first end of a call stands: what comes later from a replay or a second report is stale.
-    table = cast(Table, Call.__table__)
     return (
-        update(table)
-        .where(table.c.id == bindparam("call"), table.c.initiated_at == bindparam("at"))
-        .where(*(table.c.status != status.value for status in ENDED))  # executemany takes no IN
+        update(_CALLS)
+        .where(_CALLS.c.id == bindparam("call"), _CALLS.c.initiated_at == bindparam("at"))
+        .where(*(_CALLS.c.status != status.value for status in ENDED))  # executemany takes no IN
         .values({name: bindparam(f"set_{name}") for name in columns})
     )
 

@@ -161,12 +161,12 @@ def store_call(
         "caller_name": caller_name,
         "record": record,
         "sandbox": sandbox,
-        "metadata_": metadata or {},
         "options": options,
     }
-    call = Call(**columns)
+    call = Call(**columns, metadata_=metadata or {})
     journal = _InTransaction(session)
-    journal.record(LiveCall.of_row(call, journal).announce(columns))
+    live = LiveCall.of_row(call, journal)
+    journal.record(live.announce(columns | {"metadata": metadata or {}}))
     return call
 
 

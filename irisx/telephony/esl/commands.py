@@ -31,6 +31,8 @@ _DIGITS = re.compile(r"[0-9A-DwW*#]{1,64}")
 _PATTERN = re.compile(r"[A-Za-z0-9*#^$|()\[\]?+.,{}\-]{1,128}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_:.\-]{0,127}")
 _PLAIN = re.compile(r"[A-Za-z0-9_:.+\-]{1,256}")
+# What `multiset` takes for one assignment and leaves as it is: no blanks, quotes or backslashes.
+_ASSIGNMENT = re.compile(r"[A-Za-z0-9_.\-]+=[A-Za-z0-9_:.+*#!/\-]*")
 _STREAM = re.compile(
     r"(?:local_stream://[A-Za-z0-9_\-]+(?:/\d+)?"
     r"|silence_stream://-?\d+(?:,\d+)?"
@@ -61,6 +63,7 @@ APPLICATIONS = frozenset(
         "deflect",
         "sleep",
         "set",
+        "multiset",
         "unset",
         "playback",
         "endless_playback",
@@ -168,6 +171,14 @@ def assignment(name: str, value: str) -> str:
     if "\\" in value:
         raise UnsafeValue(name, "no backslash: `set` would eat it")
     return f"{variable_name(name)}={safe(value, name)}"
+
+
+def assignments(variables: Mapping[str, str]) -> str:
+    """The argument of `multiset`: several variables for the price of one application.
+
+    Plain values only (`execute` checks them); an empty one removes its variable.
+    """
+    return " ".join(f"{name}={value}" for name, value in variables.items())
 
 
 def gather(
@@ -307,6 +318,10 @@ def execute(
             source(argument, "argument")
         case "set" | "unset":
             variable_name(argument.partition("=")[0])
+        case "multiset":
+            for each in argument.split(" "):
+                _match(_ASSIGNMENT, each, "argument", "name=value")
+                variable_name(each.partition("=")[0])
         case "queue_dtmf":
             dtmf(argument)
         case "eavesdrop" | "three_way":
@@ -591,11 +606,6 @@ def sched_hangup(channel: str | UUID, after_s: int, cause: str = "ALLOTTED_TIMEO
 def sched_del(group: str | UUID) -> Api:
     """Take back all that is scheduled for a channel."""
     return Api(f"sched_del {channel_id(group, 'group')}")
-
-
-def sched_del_task(task: int) -> Api:
-    """Take back one scheduled task (`last_sched_id`) and leave the rest of its group."""
-    return Api(f"sched_del {whole(task, 'task', 1)}")
 
 
 # -- the node -----------------------------------------------------------------------------------

@@ -49,8 +49,8 @@ EVENTS = (
 SUBCLASSES = ("sofia::gateway_state", "sofia::register")
 """What an engine needs. Never ALL: a trivial call would be 37 events and 130 kB."""
 
-UNHEARD = ("multiset", "hash", "sched_hangup", "sched_transfer", "park", "hangup")
-"""Applications whose CHANNEL_EXECUTE_COMPLETE nobody waits for: they are steps of our dialplan.
+UNHEARD = frozenset({"answer", "multiset", "hash", "sched_transfer", "park", "hangup"})
+"""Applications whose CHANNEL_EXECUTE_COMPLETE is not sent: nobody may wait for their end.
 Each would be 5 kB to write, send and read, for every call."""
 
 FIRST_DELAY_S = 0.1
@@ -147,7 +147,7 @@ class Connection:
         # Filters are alternatives, so one lets everything pass before the others forbid.
         self._filters = [
             commands.event_filter("Event-Name", "/./"),
-            *(commands.event_filter("Application", f"-{name}") for name in UNHEARD),
+            *(commands.event_filter("Application", f"-{name}") for name in sorted(UNHEARD)),
         ]
         self._timeout = timeout
         self._keep_alive_s = keep_alive

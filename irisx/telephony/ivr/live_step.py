@@ -24,7 +24,7 @@ from irisx.settings import get_settings
 from irisx.telephony.calls import connect
 from irisx.telephony.calls.live import LiveCall, Ringing
 from irisx.telephony.esl import commands
-from irisx.telephony.esl.connection import Execution
+from irisx.telephony.esl.connection import UNHEARD, Execution
 from irisx.telephony.esl.errors import ChannelGone, CommandRefused, EslError
 from irisx.telephony.esl.wire import Event
 from irisx.telephony.ivr import prompts, signing, template, tenant_http, versions, visits
@@ -73,14 +73,14 @@ _App = tuple[str, str]
 
 #: What a channel in a flow is told first: `a.wav!b.wav` is played without a gap (one of 250 ms is
 #: the default), and a digit ends it as a whole. `file_string://` would cost 20 ms and more a file.
-PLAYS_LISTS: tuple[_App, ...] = (("set", "playback_delimiter=!"), ("set", "playback_sleep_val=0"))
+PLAYS_LISTS = {"playback_delimiter": "!", "playback_sleep_val": "0"}
 
 
 class LiveStep:
     """One call. `left_by` is called with each node that is done.
 
-    `first`: what to execute before anything else. `back`: after an engine was lost, the channel as
-    it was when all that had been queued was done; None in a flow that begins.
+    `answer`: the channel is to be answered first, and told PLAYS_LISTS. `back`: after an engine was
+    lost, the channel as it was when all that had been queued was done; None in a flow that begins.
     """
 
     def __init__(
@@ -90,14 +90,15 @@ class LiveStep:
         scope: Scope,
         kept: Kept,
         *,
-        first: Sequence[_App] = (),
+        answer: bool = False,
         back: Event | None = None,
     ) -> None:
         self._switch = switch
         self._call = call
         self._scope = scope
         self._kept = kept
-        self._first = list(first)
+        self._first: list[_App] = [("answer", "")] if answer else []
+        self._untold = dict(PLAYS_LISTS) if back is None else {}
         self._back = back
         self._replayed = deque(kept.answers if back else ())
         self._skip = kept.queued if back else 0
@@ -292,12 +293,15 @@ class LiveStep:
             threshold=_SILENT_BELOW if request.silence_s else 0,
             silence_s=request.silence_s or 1,
         )
+        how = {
+            "record_ms": "",
+            # Phones that send nothing in silence would leave gaps, and the recording too short.
+            "record_fill_cng": "true",
+            "playback_terminators": request.terminators or "none",
+        }
+        *_, asked, _ = self._begin([*beep, _set(how)], "record", argument)
         self._interrupted_by = None
-        terminators = ("set", f"playback_terminators={request.terminators or 'none'}")
-        # Phones that send nothing in silence would leave gaps, and the recording too short.
-        filled = ("set", "record_fill_cng=true")
-        before = [*beep, ("unset", "record_ms"), filled, terminators]
-        return self._wait(self._begin(before, "record", argument)[-2])
+        return self._wait(asked)
 
     def transfer(self, request: TransferRequest) -> Transferred:
         answer = self._answered(Transferred)
@@ -424,33 +428,38 @@ class LiveStep:
     def _queue(self, apps: Sequence[_App]) -> list[Execution]:
         """Hand everything that waits, then `apps`, to the switch in one write."""
         self._take_heard()
+        variables = {**self._untold, VARIABLE: self._kept.encode()}
         played: list[_App] = []
         for files, barge_in in _joined(self._pending):
             terminators = "any" if barge_in else "none"
             if terminators != self._interrupted_by:
                 self._interrupted_by = terminators
-                played.append(("set", f"playback_terminators={terminators}"))
+                if played:
+                    played.append(_set({"playback_terminators": terminators}))
+                else:
+                    variables["playback_terminators"] = terminators
             played.append(("playback", _prompt(files)))
         self._pending.clear()
-        position: _App = ("set", f"{VARIABLE}={self._kept.encode()}")
-        steps = [*self._first, position, *played, *apps]
-        self._first = []
+        steps = [*self._first, _set(variables), *played, *apps]
+        self._first, self._untold = [], {}
         try:
             executions = self._switch.connection.execute_all(self._call.uuid, steps)
         except (ChannelGone, CommandRefused) as gone:  # refused: there is no such channel any more
             raise CallEnded from gone
-        self._tail = executions[-1]
+        for (name, _), execution in zip(steps, executions, strict=True):
+            if name not in UNHEARD:
+                self._tail = execution
         return executions
 
     def _begin(self, before: Sequence[_App], application: str, argument: str) -> list[Execution]:
         """Queue the application whose end is to be waited for: the last but one of the answer."""
         self._kept.wait += 1
         self._kept.waiting = True
-        done = ("set", f"{DONE}={self._kept.wait}")
+        done = _set({DONE: str(self._kept.wait)})
         return self._queue([*before, (application, argument), done])
 
     def _drain(self) -> None:
-        """Wait until the channel has done what it was told."""
+        """Wait until the channel has done what it was told (setting variables takes no time)."""
         if self._tail is not None:
             self._wait(self._tail)
             self._tail = None
@@ -490,6 +499,10 @@ class LiveStep:
     def _take_heard(self) -> None:
         self._kept.typed += "".join(digit for _, digit in self._heard)
         self._heard.clear()
+
+
+def _set(variables: Mapping[str, str]) -> _App:
+    return "multiset", commands.assignments(variables)
 
 
 def prompts_of(step: LiveStep, audio: Sequence[Audio]) -> list[str]:

@@ -14,7 +14,7 @@ from irisx.telephony.esl import commands
 from irisx.telephony.esl.errors import ChannelGone, EslError
 from irisx.telephony.esl.wire import Event
 from irisx.telephony.ivr import versions, visits
-from irisx.telephony.ivr.live_step import PLAYS_LISTS, LiveStep
+from irisx.telephony.ivr.live_step import LiveStep
 from irisx.telephony.ivr.position import VARIABLE, Kept, Unreadable
 from irisx.telephony.ivr.scope import Scope
 from irisx.telephony.ivr.step import CallEnded
@@ -108,11 +108,9 @@ class FlowRun:
             return
         variables = dict(version.flow.variables)
         kept = Kept(begin(version), variables, wideband=is_wideband(rate))
-        first = [*PLAYS_LISTS]
-        if self._call.answered_at is None:
-            first.insert(0, ("answer", ""))
         scope = Scope(facts(self._call), variables)
-        self._step = LiveStep(self._switch, self._call, scope, kept, first=first)
+        answer = self._call.answered_at is None
+        self._step = LiveStep(self._switch, self._call, scope, kept, answer=answer)
         walk(self._step, kept.position)
 
     def _resume(self) -> None:

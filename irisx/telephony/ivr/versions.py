@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from irisx.kernel.db import transaction
+from irisx.kernel.db import reading, transaction
 from irisx.kernel.errors import NotFound
 from irisx.kernel.ids import row_key
 from irisx.telephony.ivr.flow import Flow
@@ -76,8 +76,8 @@ def published(tenant_id: int, flow_id: str) -> Version | None:
     except NotFound:
         return None
     try:
-        with transaction() as session:
-            version_id = session.scalar(_PUBLISHED, {"flow": key, "tenant": tenant_id})
+        with reading() as connection:
+            version_id = connection.scalar(_PUBLISHED, {"flow": key, "tenant": tenant_id})
     except (OperationalError, PoolTimeout) as error:
         if (tenant_id, key) not in _last_published:
             raise

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gevent
 import structlog
 from gevent.event import Event as Signal
+from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -28,6 +29,7 @@ HUNG_UP = "hung-up"
 TAKEN_OUT = "taken-out"
 _BATCH = 500
 _RETRY_SECONDS = 1.0
+_GATHER_SECONDS = 0.05
 #: With the database away for long, the oldest rows go: they are statistics, not calls.
 _MOST_KEPT = 200_000
 
@@ -98,6 +100,7 @@ class _Writer:
         return bool(self._written.wait(timeout))
 
     def _run(self) -> None:
+        gevent.sleep(_GATHER_SECONDS)
         while self._rows:
             batch = self._rows[:_BATCH]
             try:
@@ -124,7 +127,8 @@ def _write(batch: Sequence[_Row]) -> None:
     with transaction() as session:
         for model in dict.fromkeys(model for model, _ in batch):
             rows = [row for kind, row in batch if kind is model]
-            session.execute(insert(model).on_conflict_do_nothing(), rows)
+            table = cast(Table, model.__table__)
+            session.connection().execute(insert(table).on_conflict_do_nothing(), rows)
 
 
 _writer = _Writer()

@@ -187,7 +187,6 @@ BUILDERS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
         f"sched_hangup +7200 {CHANNEL} ALLOTTED_TIMEOUT",
     ),
     (commands.sched_del, {"group": CHANNEL}, f"sched_del {CHANNEL}"),
-    (commands.sched_del_task, {"task": 17}, "sched_del 17"),
     (commands.global_getvar, {"name": "irisx_fence"}, "global_getvar irisx_fence"),
     (
         commands.global_setvar,
@@ -236,6 +235,7 @@ BUILDERS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
         GATHER,
         "1 4 3 5000 # /var/prompts/menu.wav silence_stream://250 irisx_digits ^[0-9]{1,4}$ 2000",
     ),
+    (commands.assignments, {"variables": {"a": "1", "b": ""}}, "a=1 b="),
     (
         commands.record,
         {"file": "/var/r/a.wav", "limit_s": 60, "threshold": 200, "silence_s": 3},
@@ -409,7 +409,24 @@ def test_only_harmless_sources_are_played(value: str):
         (commands.record, {"file": "r.wav", "limit_s": 60, "threshold": 0, "silence_s": 1}),
         (commands.record, {"file": "/r.wav", "limit_s": 0, "threshold": 0, "silence_s": 1}),
         (commands.originate, {"endpoints": [], "variables": {}}),
-        (commands.sched_del_task, {"task": 0}),
+        (
+            commands.execute,
+            {
+                "channel": CHANNEL,
+                "application": "multiset",
+                "argument": "a=1 b='x",
+                "event_uuid": OTHER,
+            },
+        ),
+        (
+            commands.execute,
+            {
+                "channel": CHANNEL,
+                "application": "multiset",
+                "argument": "a=1 api_hangup_hook=x",
+                "event_uuid": OTHER,
+            },
+        ),
         (commands.uuid_send_dtmf, {"channel": CHANNEL, "digits": "1", "duration_ms": 1}),
         (
             commands.originate,

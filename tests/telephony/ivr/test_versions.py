@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from irisx.kernel.db import Session, transaction
+from irisx.kernel.db import reading
 from irisx.telephony.ivr import service, versions
 from irisx.tenancy.access import SYSTEM
 from irisx.tenancy.models import Tenant
@@ -22,18 +23,18 @@ class Database:
         self.asked = 0
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def reading(self) -> Iterator[Connection]:
         self.asked += 1
         if self.away:
             raise OperationalError("SELECT", {}, Exception("connection refused"))
-        with transaction() as session:
-            yield session
+        with reading() as connection:
+            yield connection
 
 
 @pytest.fixture
 def database(monkeypatch: pytest.MonkeyPatch) -> Database:
     database = Database()
-    monkeypatch.setattr(versions, "transaction", database.transaction)
+    monkeypatch.setattr(versions, "reading", database.reading)
     monkeypatch.setattr(versions, "_LOOK_SECONDS", 0.01)
     versions._last_published.clear()
     return database
