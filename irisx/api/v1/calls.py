@@ -285,7 +285,10 @@ class Mute(Body):
 
 
 class Record(Body):
-    """`pause` writes silence until `resume`, for what must not be recorded."""
+    """`pause` writes silence until `resume`, for what must not be recorded.
+
+    Digits pressed meanwhile are in the timeline without saying which.
+    """
 
     action: Literal["start", "pause", "resume", "stop"]
 

@@ -25,6 +25,10 @@ log = structlog.get_logger()
 
 _END_SECONDS = 2.0
 _ROW_SECONDS = 1.0
+#: How long FreeSWITCH may hold sound back before it records it: three frames
+#: (switch_core_media_bug.c `switch_core_media_bug_read`), and some for a busy machine. A pause that
+#: ended at once would show the last of what was said in it.
+_HELD_BACK_SECONDS = 0.1
 _Args = dict[str, Any]
 
 
@@ -150,12 +154,16 @@ def _record(switch: Switch, call: LiveCall, args: _Args) -> dict[str, Any]:
     path, file = call.recording_path, switch.recording_file(call)
     if path is None or file is None:
         raise Conflict("The call is not being recorded.", code="NOT_RECORDING")
-    apis = {
-        "pause": commands.uuid_record_mask,
-        "resume": commands.uuid_record_unmask,
-        "stop": commands.uuid_record_stop,
-    }
-    switch.connection.api(apis[action](call.uuid, file))
+    match action:
+        case "pause":
+            handling.mask(switch, call, on=True)
+            switch.connection.api(commands.uuid_record_mask(call.uuid, file))
+        case "resume":
+            gevent.sleep(_HELD_BACK_SECONDS)
+            switch.connection.api(commands.uuid_record_unmask(call.uuid, file))
+            handling.mask(switch, call, on=False)
+        case "stop":
+            switch.connection.api(commands.uuid_record_stop(call.uuid, file))
     return {"recording_id": _recording_id(path)}
 
 

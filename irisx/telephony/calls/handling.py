@@ -89,6 +89,12 @@ def start_recording(switch: Switch, call: LiveCall) -> None:
         )
 
 
+def mask(switch: Switch, call: LiveCall, *, on: bool) -> None:
+    """Whether what is said and pressed now is to be written nowhere; the channel keeps it."""
+    call.masked = on
+    switch.run(commands.uuid_setvar(call.uuid, "irisx_masked", "true" if on else ""))
+
+
 def _parked(switch: Switch, call: LiveCall, event: Event) -> None:
     """Nothing connects the customer's leg now: is there somebody to connect it with?"""
     call.parked.add(call.uuid)
@@ -126,7 +132,8 @@ def _executed(switch: Switch, call: LiveCall, event: Event) -> None:
 
 
 def _digit(switch: Switch, call: LiveCall, event: Event) -> None:
-    data = {"digit": event.get("DTMF-Digit", ""), "duration": event.get("DTMF-Duration", "")}
+    digit = "" if call.masked else event.get("DTMF-Digit", "")
+    data = {"digit": digit, "duration": event.get("DTMF-Duration", "")}
     call.note(event_key(event), event.timestamp, "dtmf.received", data)
     if call.flow is not None:
         call.flow.digit(event)
@@ -146,6 +153,8 @@ def _recording_stopped(switch: Switch, call: LiveCall, event: Event) -> None:
     if call.recording_path == path:
         call.recording_path = None
         switch.run(commands.uuid_setvar(call.uuid, "irisx_recording", ""))
+        if call.masked:
+            mask(switch, call, on=False)
     call.note(event_key(event), event.timestamp, "recording.stopped", {"path": path})
     call.when_written(lambda: wake("recordings.finish"))
 

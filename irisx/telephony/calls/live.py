@@ -69,8 +69,9 @@ class LiveCall:
     outbound attempt is under way, whose failure another carrier may mend, and which tells how
     it ended in `attempt_end`. `next_destination`: what to connect with when it is parked.
     `canceled`: our side asked for the end. `carrier_legs`: other legs that take a carrier's place.
-    `parked`: legs that are connected with nobody. `flow`: the IVR flow that the call is in, which
-    decides what comes after a `bridge`; `ringing_leg`: the channel that `connect` made last.
+    `parked`: legs that are connected with nobody. `masked`: the recording is paused, and digits are
+    not noted. `flow`: the IVR flow that the call is in, which decides what comes after a `bridge`;
+    `ringing_leg`: the channel that `connect` made last.
     `taps`: consumer and start (epoch ms) of its live audio taps (`telephony/taps.py`).
     """
 
@@ -101,6 +102,7 @@ class LiveCall:
     next_destination: str | None = None
     recording_path: str | None = None
     recordings: int = 0
+    masked: bool = False
     carrier_legs: set[str] = field(default_factory=set)
     parked: set[str] = field(default_factory=set)
     flow: InFlow | None = None

@@ -184,6 +184,7 @@ def _catch_up(switch: Switch, call: LiveCall, dump: Event) -> None:
     if path:
         call.recording_path = path
         call.recordings = int(path.rpartition("-")[2].removesuffix(".wav"))
+        call.masked = dump.variable("irisx_masked") == "true"
     progress = channel_time(dump, "Progress") or channel_time(dump, "Progress-Media")
     if progress is not None:
         call.ring(progress, "ringing")
