@@ -8,6 +8,7 @@ from irisx.integration.webhooks import housekeeping
 from irisx.integration.webhooks.delivery import Dispatcher, fan_out
 from irisx.intelligence import config
 from irisx.intelligence.knowledge import indexing
+from irisx.intelligence.transcripts import transcribe
 from irisx.kernel import events, health
 from irisx.kernel.db import transaction
 from irisx.kernel.jobs import Job, Runner
@@ -39,6 +40,9 @@ def jobs() -> list[Job]:
         Sender().job,
         Job("messages.sandbox", sandbox_jobs.happen, 0.2),
         Job("messages.forget_old", references.forget_old, _DAY),
+        Job(transcribe.TOPIC, transcribe.transcribe_next, 5.0),
+        Job("transcripts.queue", transcribe.queue_recordings, 10.0),
+        Job("transcripts.erase_deleted", transcribe.erase_deleted, 60.0),
         Job(indexing.TOPIC, indexing.index_passages, 5.0),
         Job("knowledge.reindex", indexing.reindex, _HOUR, topic=config.TOPIC),
         Job("partitions.ensure", _ensure_partitions, _DAY),

@@ -7,6 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from irisx.intelligence.models import AiConfig
 from irisx.kernel import crypto, http
+from irisx.kernel.clock import now
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import ValidationError, invalid
 from irisx.kernel.ids import public_id
@@ -32,7 +33,7 @@ def of(tenant_id: int) -> AiConfig:
 
 
 def _defaults(tenant_id: int) -> AiConfig:
-    return AiConfig(tenant_id=tenant_id, transcribe_recordings=False, redact=[])
+    return AiConfig(tenant_id=tenant_id, redact=[])
 
 
 def change(by: Actor, tenant_id: int, fields: dict[str, Any]) -> AiConfig:
@@ -49,6 +50,8 @@ def change(by: Actor, tenant_id: int, fields: dict[str, Any]) -> AiConfig:
         mine = select(AiConfig).where(AiConfig.tenant_id == tenant_id).with_for_update()
         row = session.scalars(mine).one()
         before = audit.snapshot(row)
+        if (wanted := values.pop("transcribe_recordings", None)) is not None:
+            row.transcribe_since = (row.transcribe_since or now()) if wanted else None
         for name, value in values.items():
             setattr(row, name, value)
         _check(row, fields)

@@ -12,7 +12,8 @@ class AiConfig(Base):
     """A tenant's own provider and its choices; a tenant without a row has the defaults.
 
     `base_url`: of an OpenAI-style interface. A capability whose model is None is the platform's.
-    `redact`: kinds of numbers that transcripts do not keep (`redaction.KINDS`).
+    `transcribe_since`: recordings made since then are all transcribed; None: on demand only.
+    `redact`: kinds of numbers that transcripts do not keep (`transcripts/redaction.py`).
     """
 
     __tablename__ = "ai_configs"
@@ -27,13 +28,17 @@ class AiConfig(Base):
     transcription_model: Mapped[str | None]
     instructions: Mapped[str | None]
     monthly_token_limit: Mapped[int | None] = mapped_column(BigInteger)
-    transcribe_recordings: Mapped[bool] = mapped_column(server_default=text("false"))
+    transcribe_since: Mapped[datetime | None]
     redact: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     translation_provider: Mapped[str | None]
     translation_url: Mapped[str | None]
     translation_key_encrypted: Mapped[str | None]
     translation_target: Mapped[str | None]
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+
+    @property
+    def transcribe_recordings(self) -> bool:
+        return self.transcribe_since is not None
 
 
 class AiUsage(Base):

@@ -38,6 +38,9 @@ class Storage(Protocol):
     def link(self, location: str, content_type: str, seconds: int) -> Path | str:
         """How to read the bytes: a local file, or a URL that works for so long."""
 
+    def fetch(self, location: str, directory: Path) -> Path:
+        """The bytes as a local file, copied into `directory` where they are elsewhere."""
+
 
 def storage() -> Storage:
     """Where new files go."""
@@ -87,6 +90,9 @@ class Directory:
     def link(self, location: str, content_type: str, seconds: int) -> Path | str:
         return Path(location.removeprefix(FILE))
 
+    def fetch(self, location: str, directory: Path) -> Path:
+        return Path(location.removeprefix(FILE))
+
 
 def _copy(source: Path, target: Path) -> None:
     """A reader sees all of the file or nothing of it, also after a power cut."""
@@ -127,6 +133,12 @@ class Bucket:
         }
         with _s3_errors():
             return _s3().generate_presigned_url("get_object", Params=what, ExpiresIn=seconds)
+
+    def fetch(self, location: str, directory: Path) -> Path:
+        target = directory / Path(_key(location)).name
+        with _s3_errors():
+            _s3().download_file(self._bucket, _key(location), str(target))
+        return target
 
 
 def _key(location: str) -> str:

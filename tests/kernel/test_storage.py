@@ -52,13 +52,17 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_bucket_keeps_links_and_forgets(bucket: str, source: Path) -> None:
+def test_a_bucket_keeps_links_and_forgets(bucket: str, source: Path, tmp_path: Path) -> None:
     location = storage().put(source, NAME, "audio/wav")
     assert location == f"s3://calls/eu/main/{NAME}"
     url = storage_of(location).link(location, "audio/wav", 60)
     answer = requests.get(url, headers={"Range": "bytes=0-3"}, timeout=5)
     assert (answer.content, answer.headers["Content-Type"]) == (b"RIFF", "audio/wav")
     storage().put(source, NAME, "audio/wav")  # once more is harmless
+    copied = tmp_path / "copied"
+    copied.mkdir()
+    fetched = storage_of(location).fetch(location, copied)
+    assert fetched.read_bytes() == source.read_bytes()
 
     storage_of(location).delete(location)
     storage_of(location).delete(location)

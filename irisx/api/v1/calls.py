@@ -19,6 +19,8 @@ from irisx.api.schemas import (
     read_cursor,
     write_cursor,
 )
+from irisx.intelligence.transcripts import service as transcripts
+from irisx.intelligence.transcripts.models import TranscriptStatus
 from irisx.kernel.errors import NotFound, invalid
 from irisx.kernel.ids import call_sid
 from irisx.telephony import bus
@@ -200,11 +202,44 @@ class CallRecording(Answer):
     recording_size_bytes: int | None
 
 
-class Transcript(Answer):
-    sid: str
-    recording_id: int
+class TranscriptWord(Answer):
+    """Times in ms from the recording's beginning."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    confidence: float | None
+
+
+class TranscriptSegment(Answer):
+    speaker: Literal["customer", "agent", "unknown"] = Field(
+        description="`agent`: all that the customer hears. `unknown`: there is one channel only."
+    )
+    start_ms: int
+    end_ms: int
     text: str
     confidence: float | None
+    words: list[TranscriptWord]
+
+
+class TranscriptAnswer(Answer):
+    """Of the call's newest recording; null and empty until `status` is `completed`."""
+
+    sid: str
+    recording_id: int
+    status: TranscriptStatus
+    text: str | None
+    confidence: float | None = Field(
+        description="Mean over the words, by the model's own account; null where it tells none."
+    )
+    language: str | None
+    segments: list[TranscriptSegment]
+    redacted: int = Field(description="Words that were not kept, by the setting `redact`.")
+    provider: str | None
+    model: str | None
+    error: str | None = Field(description="Why it failed, or was delayed.")
+    created_at: Timestamp
+    completed_at: Timestamp | None
 
 
 @router.get("/v1/calls/<sid>/recording", access=_READ, answer=CallRecording)
@@ -215,22 +250,24 @@ def get_call_recording(caller: Caller, sid: str) -> dict[str, Any]:
     return vars(found) | {"sid": sid, "recording_id": found.id}
 
 
-@router.get("/v1/calls/<sid>/transcript", access=_READ, answer=Transcript)
+@router.get(
+    "/v1/calls/<sid>/transcript",
+    access=_READ,
+    answer=TranscriptAnswer,
+    also={404: "No such call, or it has no stored recording (TRANSCRIPT_NOT_AVAILABLE)."},
+)
 def get_call_transcript(caller: Caller, sid: str) -> dict[str, Any]:
-    """Get the transcript of a recorded call."""
+    """Get the transcript of a recorded call. The first time asks for it: `status` is `queued`."""
     call = service.get_call(caller.tenant_id, sid)
     try:
-        found = recordings.recording_for_call(caller.tenant_id, call.id)
+        recording = recordings.recording_for_call(caller.tenant_id, call.id)
     except NotFound as error:
         raise _no_transcript(error.message) from error
-    if found.transcription_text is None:
-        raise _no_transcript("The recording of this call has not been transcribed.")
-    return {
-        "sid": sid,
-        "recording_id": found.id,
-        "text": found.transcription_text,
-        "confidence": found.transcription_confidence,
-    }
+    if recording.recording_status is not RecordingStatus.COMPLETED:
+        raise _no_transcript(f"The recording is {recording.recording_status}, not stored.")
+    found = transcripts.of_recording(caller.tenant_id, call.id, recording.id)
+    done = found.status is TranscriptStatus.COMPLETED
+    return vars(found) | {"sid": sid, "text": found.text if done else None}
 
 
 def _no_transcript(why: str) -> NotFound:

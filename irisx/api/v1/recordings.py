@@ -41,6 +41,9 @@ class RecordingsQuery(PageQuery):
     search: Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{1,20}$")] | None = Field(
         None, description="Digits of the caller's or the called number."
     )
+    transcript: str | None = Field(
+        None, min_length=1, max_length=200, description='Words that were said: `refund -"credit"`.'
+    )
 
 
 class RecordingAnswer(Answer):
@@ -79,7 +82,7 @@ class RecordingStats(Answer):
 @router.get("/v1/recordings", access="recordings:read", answer=Success[Recordings])
 def list_recordings(caller: Caller, query: RecordingsQuery) -> dict[str, Any]:
     """List recordings, newest first; deleted ones only with `status=deleted`."""
-    wanted = RecordingFilter(query.status, query.start, query.end, query.search)
+    wanted = RecordingFilter(query.status, query.start, query.end, query.search, query.transcript)
     rows, total = recordings.list_recordings(
         caller.tenant_id, wanted, limit=query.limit, offset=query.offset
     )

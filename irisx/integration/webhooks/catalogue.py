@@ -25,6 +25,7 @@ EVENTS: dict[str, str] = {
     "call.failed": "Call ended without an answer: failed, busy, no-answer or canceled",
     "call.recording.completed": "Recording of a call is stored and can be downloaded",
     "call.recording.failed": "Recording of a call could not be stored",
+    "call.transcribed": "Transcript of a recording is made: text, confidence, language",
     "ivr.send_sms": "An IVR flow asks for a text message: to, from, text",
     "sms.read": "SMS read, where the carrier tells",
     "sms.failed": "SMS failed, was not delivered or expired: error_code, status",

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, TextClause, and_, func, or_, select, text
 
 from irisx.kernel import clock, crypto
 from irisx.kernel.db import transaction
@@ -55,12 +55,16 @@ class RecordingView:
 
 @dataclass(frozen=True)
 class RecordingFilter:
-    """`search`: digits of the caller's or the called number. `start` <= created < `end`."""
+    """`search`: digits of the caller's or the called number. `start` <= created < `end`.
+
+    `transcript`: words of the transcript, as a search engine takes them.
+    """
 
     status: RecordingStatus | None = None
     start: datetime | None = None
     end: datetime | None = None
     search: str | None = None
+    transcript: str | None = None
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,10 @@ def delete_recording(by: Actor, tenant_id: int, recording_id: int) -> None:
 
 
 def erase(recording: Recording) -> None:
-    """Remove the bytes of a deleted recording, here and in the storage. Raises StorageError."""
+    """Remove a deleted recording's bytes, here and in the storage, and what it said.
+
+    Raises StorageError.
+    """
     if recording.location is not None:
         storage_of(recording.location).delete(recording.location)
     try:
@@ -179,7 +186,8 @@ def erase(recording: Recording) -> None:
     except OSError as error:
         raise StorageError(f"{recording.path}: {error.strerror}") from error
     with transaction() as session:
-        session.get_one(Recording, recording.id).location = None
+        row = session.get_one(Recording, recording.id)
+        row.location = row.transcription_text = row.transcription_confidence = None
 
 
 def source_of(recording: Recording) -> Path:
@@ -236,8 +244,19 @@ def _joined() -> Select[Recording, Call]:
     return select(Recording, Call).outerjoin(Call, Call.id == Recording.call_id)
 
 
-def _conditions(tenant_id: int, wanted: RecordingFilter) -> Sequence[ColumnElement[bool]]:
-    conditions = [Recording.tenant_id == tenant_id]
+# Transcripts are another room's rows: the two meet in the database.
+_TRANSCRIBED = text("""
+    recordings.id IN (
+        SELECT recording_id FROM transcripts
+        WHERE tenant_id = :tenant_id AND words @@ websearch_to_tsquery('english', :said)
+    )
+""")
+
+
+def _conditions(
+    tenant_id: int, wanted: RecordingFilter
+) -> Sequence[ColumnElement[bool] | TextClause]:
+    conditions: list[ColumnElement[bool] | TextClause] = [Recording.tenant_id == tenant_id]
     if wanted.status is None:
         conditions.append(Recording.status != RecordingStatus.DELETED)
     else:
@@ -252,6 +271,8 @@ def _conditions(tenant_id: int, wanted: RecordingFilter) -> Sequence[ColumnEleme
             Call.to_number.contains(wanted.search, autoescape=True),
         )
         conditions.append(and_(Call.tenant_id == tenant_id, matches))
+    if wanted.transcript is not None:
+        conditions.append(_TRANSCRIBED.bindparams(tenant_id=tenant_id, said=wanted.transcript))
     return conditions
 
 

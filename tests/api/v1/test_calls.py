@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
+from irisx.intelligence import config as ai_config
+from irisx.intelligence.transcripts.models import Transcript, TranscriptStatus
 from irisx.kernel.clock import now
 from irisx.kernel.db import transaction
-from irisx.kernel.errors import Conflict
 from irisx.kernel.ids import call_sid
-from irisx.telephony.bus import Command
 from irisx.telephony.calls.models import Call, CallEvent, Recording, RecordingStatus
 from irisx.telephony.calls.states import CallStatus, Direction
+from irisx.tenancy.access import SYSTEM
 from irisx.tenancy.models import PhoneNumber, Tenant
 from tests.api.client import ApiClient
 from tests.telephony.bus_engine import BusEngine, serving
@@ -353,191 +354,42 @@ def test_without_a_recording_there_is_nothing_to_get(client: ApiClient, call: Ca
     assert refused["code"] == "TRANSCRIPT_NOT_AVAILABLE"
 
 
-def test_a_recording_without_a_transcript_says_so(
+def test_without_a_recognizer_the_missing_setting_is_told(
     client: ApiClient, tenant: Tenant, call: Call
 ) -> None:
     add_recording(tenant, call)
+    refused = client.get(f"/v1/calls/{sid_of(call)}/transcript", status=503)
+    assert refused["code"] == "AI_NOT_CONFIGURED"
+    assert "IRISX_WHISPER_MODEL" in refused["message"]
+
+
+def test_a_recording_under_way_has_no_transcript_yet(
+    client: ApiClient, tenant: Tenant, call: Call
+) -> None:
+    add_recording(tenant, call, status=RecordingStatus.RECORDING)
     refused = client.get(f"/v1/calls/{sid_of(call)}/transcript", status=404)
     assert refused["code"] == "TRANSCRIPT_NOT_AVAILABLE"
 
 
-def test_a_transcript_is_given_as_it_was_written(
+def test_the_first_look_asks_for_a_transcript(
     client: ApiClient, tenant: Tenant, call: Call
 ) -> None:
-    recording = add_recording(
-        tenant, call, transcription_text="Hello.", transcription_confidence=0.95
+    recording = add_recording(tenant, call)
+    fields = {"base_url": "https://8.8.8.8/v1", "transcription_model": "t"}
+    ai_config.change(SYSTEM, tenant.id, fields)
+    path = f"/v1/calls/{sid_of(call)}/transcript"
+    first = client.get(path)
+    assert (first["status"], first["text"], first["segments"]) == ("queued", None, [])
+    word = {"text": "Hello.", "start_ms": 10, "end_ms": 300, "confidence": 0.9}
+    segment = {"speaker": "customer", "words": [word], **word}
+    with transaction() as session:
+        row = session.query(Transcript).one()
+        assert (row.call_id, row.recording_id) == (call.id, recording.id)
+        row.status = TranscriptStatus.COMPLETED
+        row.text, row.segments, row.confidence = "Customer: Hello.", [segment], 0.9
+    done = client.get(path)
+    assert (done["status"], done["text"], done["segments"]) == (
+        "completed",
+        "Customer: Hello.",
+        [segment],
     )
-    assert client.get(f"/v1/calls/{sid_of(call)}/transcript") == {
-        "sid": sid_of(call),
-        "recording_id": recording.id,
-        "text": "Hello.",
-        "confidence": 0.95,
-    }
-
-
-# --- live control -----------------------------------------------------------------------------
-
-TO_NUMBER = {"to": {"type": "number", "to": "+15555559999"}}
-#: Path below the call, body, what the engine is told.
-CONTROLS: list[tuple[str, Any, str, dict[str, Any]]] = [
-    ("end", None, "end", {}),
-    ("transfer", {"to": "+15555559999"}, "transfer", TO_NUMBER),
-    ("transfer", {"to": "+15555559999", "type": "blind"}, "transfer", TO_NUMBER),
-    ("transfer", {"to": "+15555559999", "type": "attended"}, "consult", TO_NUMBER),
-    ("transfer/complete", None, "consult_complete", {}),
-    ("transfer/cancel", None, "consult_cancel", {}),
-    ("play/stop", None, "stop_playback", {}),
-    ("say", {"text": " Hi "}, "say", {"text": "Hi", "voice": None, "language": None}),
-    (
-        "say",
-        {"text": "Hallo", "voice": "de_DE-thorsten", "language": "de-DE"},
-        "say",
-        {"text": "Hallo", "voice": "de_DE-thorsten", "language": "de-DE"},
-    ),
-    ("dtmf", {"digits": "12w#*AD"}, "dtmf", {"digits": "12w#*AD", "duration_ms": 250}),
-    ("dtmf", {"digits": "1", "duration_ms": 100}, "dtmf", {"digits": "1", "duration_ms": 100}),
-    ("hold", None, "hold", {}),
-    ("unhold", None, "unhold", {}),
-    ("mute", {}, "mute", {"leg": "customer"}),
-    ("mute", {"leg": "partner"}, "mute", {"leg": "partner"}),
-    ("unmute", None, "unmute", {}),
-    ("record", {"action": "start"}, "record", {"action": "start"}),
-    ("record", {"action": "pause"}, "record", {"action": "pause"}),
-]
-
-
-@pytest.mark.parametrize(("path", "body", "verb", "args"), CONTROLS)
-def test_a_control_reaches_the_engine(
-    client: ApiClient,
-    engine: BusEngine,
-    call: Call,
-    path: str,
-    body: Any,
-    verb: str,
-    args: dict[str, Any],
-) -> None:
-    done = client.post(f"/v1/calls/{sid_of(call)}/{path}", body)
-    assert (done["sid"], done["status"]) == (sid_of(call), "in-progress")
-    (command,) = engine.received
-    assert (command.verb, command.call_id, command.args) == (verb, call.id, args)
-
-
-CONTROL_PATHS = {path: body for path, body, _, _ in CONTROLS} | {
-    "play": {"url": "http://127.0.0.1/x.wav"}
-}
-
-
-@pytest.mark.parametrize(("path", "body"), CONTROL_PATHS.items())
-def test_a_control_needs_a_live_call_of_the_tenant_and_the_permission(
-    client: ApiClient,
-    client_for: Callable[..., ApiClient],
-    make_tenant: Callable[..., Tenant],
-    tenant: Tenant,
-    engine: BusEngine,
-    path: str,
-    body: Any,
-) -> None:
-    over = sid_of(store_call(tenant, status=CallStatus.COMPLETED))
-    refused = client.post(f"/v1/calls/{over}/{path}", body, status=409)
-    assert refused["code"] == "CALL_NOT_ACTIVE"
-    assert refused["details"] == [{"field": "status", "message": "completed"}]
-    foreign = sid_of(store_call(make_tenant("Other")))
-    assert client.post(f"/v1/calls/{foreign}/{path}", body, status=404)["code"] == "NOT_FOUND"
-    reader = client_for(tenant, "calls:read")
-    own = sid_of(store_call(tenant))
-    assert reader.post(f"/v1/calls/{own}/{path}", body, status=403)["code"] == "PERMISSION_DENIED"
-    assert engine.received == []
-
-
-@pytest.mark.parametrize("path", [path for path in CONTROL_PATHS if path != "end"])
-def test_a_call_that_rings_can_only_be_ended(
-    client: ApiClient, tenant: Tenant, engine: BusEngine, path: str
-) -> None:
-    ringing = sid_of(store_call(tenant, status=CallStatus.RINGING))
-    refused = client.post(f"/v1/calls/{ringing}/{path}", CONTROL_PATHS[path], status=409)
-    assert refused["details"] == [{"field": "status", "message": "ringing"}]
-    client.post(f"/v1/calls/{ringing}/end")
-    assert [command.verb for command in engine.received] == ["end"]
-
-
-@pytest.mark.parametrize(
-    ("path", "body", "field"),
-    [
-        ("transfer", {}, "to"),
-        ("transfer", {"to": "911"}, "to"),
-        ("transfer", {"to": "sip:x@127.0.0.1"}, "to"),
-        ("transfer", {"to": "sip_999"}, "to"),
-        ("transfer", {"to": "+15555559999", "type": "warm"}, "type"),
-        ("play", {"url": "file:///etc/passwd"}, "url"),
-        ("play", {"url": "http://127.0.0.1:9/x.wav"}, "url"),
-        ("play", {"url": "http://169.254.169.254/latest"}, "url"),
-        ("play", {"url": "http://127.0.0.1:9/x.wav", "loop": 0}, "loop"),
-        ("say", {"text": " "}, "text"),
-        ("say", {"text": "x" * 3001}, "text"),
-        ("say", {"text": "x", "voice": "../x"}, "voice"),
-        ("say", {"text": "x", "language": "English"}, "language"),
-        ("dtmf", {"digits": ""}, "digits"),
-        ("dtmf", {"digits": "12E"}, "digits"),
-        ("dtmf", {"digits": "1\n"}, "digits"),
-        ("dtmf", {"digits": "1@2000"}, "digits"),
-        ("dtmf", {"digits": "1" * 65}, "digits"),
-        ("dtmf", {"digits": "1", "duration_ms": 5001}, "duration_ms"),
-        ("mute", {"leg": "both"}, "leg"),
-        ("record", {"action": "delete"}, "action"),
-        ("record", {"action": "start", "path": "/etc/x"}, "path"),
-    ],
-)
-def test_a_faulty_control_never_reaches_the_engine(
-    client: ApiClient, engine: BusEngine, call: Call, path: str, body: Any, field: str
-) -> None:
-    refused = client.post(f"/v1/calls/{sid_of(call)}/{path}", body, status=400)
-    assert [detail["field"] for detail in refused["details"]] == [field]
-    assert engine.received == []
-
-
-def test_a_transfer_is_barred_like_a_call(client: ApiClient, engine: BusEngine, call: Call) -> None:
-    for kind in ("blind", "attended"):
-        refused = client.post(
-            f"/v1/calls/{sid_of(call)}/transfer", {"to": "+881612345678", "type": kind}, status=403
-        )
-        assert refused["code"] == "DESTINATION_NOT_ALLOWED"
-    assert engine.received == []
-
-
-def test_what_the_engine_refuses_the_client_is_told(
-    client: ApiClient, engine: BusEngine, call: Call
-) -> None:
-    def refuse(command: Command) -> dict[str, Any]:
-        raise Conflict("Nobody is being consulted.", code="NO_CONSULTATION")
-
-    engine.answer = refuse
-    refused = client.post(f"/v1/calls/{sid_of(call)}/transfer/complete", status=409)
-    assert (refused["code"], refused["message"]) == (
-        "NO_CONSULTATION",
-        "Nobody is being consulted.",
-    )
-
-
-def test_without_an_engine_a_control_is_unavailable(client: ApiClient, call: Call) -> None:
-    refused = client.post(f"/v1/calls/{sid_of(call)}/hold", status=503)
-    assert refused["code"] == "ENGINE_UNAVAILABLE"
-
-
-def test_the_id_of_a_recording_that_starts_is_passed_on(
-    client: ApiClient, engine: BusEngine, call: Call
-) -> None:
-    assert (
-        client.post(f"/v1/calls/{sid_of(call)}/record", {"action": "start"})["recording_id"] is None
-    )
-    engine.answer = lambda command: {"recording_id": 3}
-    assert client.post(f"/v1/calls/{sid_of(call)}/record", {"action": "start"})["recording_id"] == 3
-
-
-def test_a_call_that_no_engine_has_taken_is_canceled(
-    client: ApiClient, number: PhoneNumber
-) -> None:
-    sid = client.post("/v1/calls", {"to": "+15555559999"}, status=201)["sid"]
-    assert client.post(f"/v1/calls/{sid}/end")["status"] == "canceled"
-    details = client.get(f"/v1/calls/{sid}")
-    assert (details["status"], details["duration"]) == ("canceled", 0)
-    assert details["ended_at"] is not None
