@@ -49,6 +49,7 @@ class DomainEvent(Base):
 
     __table_args__ = (
         Index("ix_domain_events_stream", "tenant_id", "xid", "id"),
+        Index("ix_domain_events_order", "xid", "id"),
         Index(
             "ix_domain_events_undispatched",
             "id",

@@ -25,6 +25,8 @@ from irisx.tenancy.access import Caller
 
 #: What `kernel.jobs.wake` is told when there is something to send.
 TOPIC = "messages.send"
+#: Origin of the answer to a keyword such as STOP.
+KEYWORD = "keyword"
 MAX_DELAY = timedelta(days=35)
 _REPEATED = UUID("0a4f7c62-58a5-4d0c-9a53-5f1c9e1f0d2b")
 
@@ -33,8 +35,9 @@ _REPEATED = UUID("0a4f7c62-58a5-4d0c-9a53-5f1c9e1f0d2b")
 class NewMessage:
     """A message that its channel has checked; addresses are in the channel's form.
 
-    `test`: it must not leave the sandbox. `ids`: where a repeated request must not make a second
-    message (`repeatable_ids`): the new message's id, and the one that it would have had yesterday.
+    `keyword`: it answers STOP, and goes to one who has opted out. `test`: it must not leave the
+    sandbox. `ids`: where a repeated request must not make a second message (`repeatable_ids`): the
+    new message's id, and the one that it would have had yesterday.
     """
 
     channel: str
@@ -50,6 +53,7 @@ class NewMessage:
     send_at: datetime | None = None
     expires_at: datetime | None = None
     conversation_id: int | None = None
+    keyword: bool = False
     test: bool = False
     ids: tuple[UUID, UUID] | None = None
 
@@ -67,7 +71,8 @@ def accept(session: Session, tenant_id: int, new: NewMessage) -> Message:
     if before is not None:
         return before
     _check_times(new, now)
-    refuse_suppressed(session, tenant_id, new.channel, new.to)
+    if not new.keyword:
+        refuse_suppressed(session, tenant_id, new.channel, new.to)
     account = None if new.test else accounts.choose(session, tenant_id, new.channel, new.from_)
     due = max(new.send_at or now, now)
     message = Message(
@@ -85,7 +90,7 @@ def accept(session: Session, tenant_id: int, new: NewMessage) -> Message:
         content=dict(new.content),
         metadata_=dict(new.metadata),
         segments=new.segments,
-        origin=new.origin,
+        origin=KEYWORD if new.keyword else new.origin,
         sandbox=account is None or accounts.is_sandbox(account),
         provider=account.provider if account else SANDBOX,
         account_id=account.id if account else None,

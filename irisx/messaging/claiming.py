@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from irisx.kernel import clock
 from irisx.kernel.errors import Unavailable
 from irisx.messaging import accounts, rates
-from irisx.messaging.accepting import lane_of
+from irisx.messaging.accepting import KEYWORD, lane_of
 from irisx.messaging.attempts import ATTEMPT_SECONDS, Claim
 from irisx.messaging.exchanges import note_check
 from irisx.messaging.models import Message, ProviderAccount, QueueEntry
@@ -146,7 +146,7 @@ def _may_go(session: Session, entry: QueueEntry, message: Message, known: _Known
         _fail(session, message, known, "TENANT_INACTIVE", "The tenant is not active.")
         return False
     reason = known.suppressed.get((message.tenant_id, message.channel, message.to_address))
-    if reason is not None:
+    if reason is not None and message.origin != KEYWORD:
         code = "RECIPIENT_OPTED_OUT" if reason == "opt_out" else "RECIPIENT_SUPPRESSED"
         _fail(session, message, known, code, f"The recipient is suppressed: {reason}.")
         return False

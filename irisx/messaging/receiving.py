@@ -52,7 +52,7 @@ def receive(channel: str, token: str, request: ReceiverRequest) -> Reading:
         )
     try:
         reading = provider.read(account, request)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise invalid("body", f"this is no message of {provider.name}: {error}") from error
     wire = Wire(secrets_of(account.credentials))
     take(row, reading, wire.clean(_shown(request)))

@@ -205,7 +205,8 @@ class LiveStep:
     def raise_event(self, type: str, data: Mapping[str, Any]) -> None:
         self._events += 1
         key = f"{self._kept.position.steps}.{self._events}"
-        self._call.tell(type, {**data, "key": key, "call_sid": self._call.sid})
+        facts = {"key": key, "call_sid": self._call.sid, "sandbox": self._call.sandbox}
+        self._call.tell(type, {**data, **facts})
 
     def explain(self, reason: str) -> None:
         node = self._node.id if self._node else None

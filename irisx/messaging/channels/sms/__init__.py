@@ -2,11 +2,15 @@
 
 from irisx.messaging.channels import Channel
 from irisx.messaging.channels.sms.addresses import normalise
+from irisx.messaging.channels.sms.keywords import received
+from irisx.messaging.channels.sms.telnyx import Telnyx
+from irisx.messaging.channels.sms.twilio import Twilio
 
 CHANNEL = Channel(
     name="sms",
     sid_prefix="SM",
     identity="phone",
     normalise=normalise,
-    providers=(),
+    providers=(Twilio(), Telnyx()),
+    received=received,
 )
