@@ -15,6 +15,8 @@ from irisx.kernel.jobs import Job, Runner
 from irisx.kernel.partitions import ensure_partitions
 from irisx.messaging import references, sandbox_jobs
 from irisx.messaging.channels.sms import reactions
+from irisx.messaging.contacts import reactions as contact_reactions
+from irisx.messaging.conversations.service import open_snoozed
 from irisx.messaging.sending import Sender
 from irisx.telephony.calls import recording_jobs
 from irisx.telephony.dialer.dialler import Dialler
@@ -40,6 +42,8 @@ def jobs() -> list[Job]:
         Job("ivr.speak_published", prompt_jobs.speak_published, 2.0),
         Sender().job,
         Job("messages.of_calls", reactions.send_what_calls_ask_for, 2.0, topic=events.TOPIC),
+        Job("contacts.calls", contact_reactions.note_calls, 2.0, topic=events.TOPIC),
+        Job("conversations.open_snoozed", open_snoozed, 30.0),
         Job("messages.sandbox", sandbox_jobs.happen, 0.2),
         Job("messages.forget_old", references.forget_old, _DAY),
         Job(transcribe.TOPIC, transcribe.transcribe_next, 5.0),

@@ -16,6 +16,7 @@ from irisx.kernel.jobs import wake
 from irisx.messaging import accounts
 from irisx.messaging.channels import channel as channel_of
 from irisx.messaging.channels.sandbox import NAME as SANDBOX
+from irisx.messaging.conversations.linking import link_outbound
 from irisx.messaging.models import Message, QueueEntry
 from irisx.messaging.states import WAITING, Category, Direction, MessageStatus
 from irisx.messaging.statuses import move
@@ -98,6 +99,7 @@ def accept(session: Session, tenant_id: int, new: NewMessage) -> Message:
         send_at=new.send_at,
         expires_at=new.expires_at or due + channel.validity,
     )
+    link_outbound(session, message)
     session.add(message)
     session.add(
         QueueEntry(

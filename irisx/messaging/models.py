@@ -84,6 +84,7 @@ class Message(Base):
         Index("ix_messages_tenant", "tenant_id", "channel", "created_at", "id"),
         Index("ix_messages_to", "tenant_id", "to_address", "created_at"),
         Index("ix_messages_conversation", "conversation_id", "created_at"),
+        Index("ix_messages_contact", "contact_id", "created_at"),
         Index("ix_messages_reference", "account_id", "reference"),
         {"postgresql_partition_by": "RANGE (created_at)"},
     )

@@ -144,7 +144,8 @@ class Receipt:
 class Inbound:
     """A message that somebody sent to the tenant. `reference` is the provider's id of it.
 
-    `name`: the sender's, where the channel tells. `media_urls`: where its attachments can be
+    `name`: the sender's, where the channel tells. `thread`: which of several conversations of the
+    same two addresses it belongs to (an e-mail thread). `media_urls`: where its attachments can be
     fetched, perhaps with the account's credentials only.
     """
 
@@ -155,6 +156,7 @@ class Inbound:
     media_urls: Sequence[str] = ()
     content: Mapping[str, Any] = field(default_factory=dict)
     name: str | None = None
+    thread: str = ""
     at: datetime | None = None
 
 

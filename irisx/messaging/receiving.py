@@ -19,6 +19,7 @@ from irisx.kernel.db import transaction
 from irisx.kernel.errors import Forbidden, NotFound, invalid
 from irisx.messaging import accounts, references
 from irisx.messaging.channels import channel as channel_of
+from irisx.messaging.conversations.linking import link_inbound
 from irisx.messaging.exchanges import INBOUND, note_received
 from irisx.messaging.models import Message, ProviderAccount, ReceivedKey
 from irisx.messaging.provider import Inbound, Reading, Receipt, ReceiverRequest, Wire, secrets_of
@@ -115,6 +116,7 @@ def store(
     )
     session.add(message)
     session.flush()
+    link_inbound(session, message, name=_name(inbound.name), thread=storable(inbound.thread)[:200])
     note_received(session, message, INBOUND, now, exchange)
     announce(session, message, MessageStatus.RECEIVED, min(inbound.at or now, now + _SKEW))
     channel.received(session, message)
@@ -180,6 +182,11 @@ def _address(channel: str, text: str) -> str:
         return channel_of(channel).normalise(cleaned)
     except ValueError:
         return cleaned
+
+
+def _name(name: str | None) -> str | None:
+    text = " ".join(str(storable(name or "")).split())[:200]
+    return text or None
 
 
 def _shown(request: ReceiverRequest) -> dict[str, Any]:

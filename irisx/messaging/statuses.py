@@ -127,6 +127,8 @@ def described(message: Message) -> dict[str, Any]:
         "error_code": message.error_code,
         "error_message": message.error_message,
         "provider": provider_of(message),
+        "contact_id": f"con_{message.contact_id}" if message.contact_id else None,
+        "conversation_id": f"conv_{message.conversation_id}" if message.conversation_id else None,
     }
 
 

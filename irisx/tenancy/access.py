@@ -9,8 +9,8 @@ from irisx.tenancy.models import AdminRole
 #: Areas of the specification; a permission is `area:read` or `area:write`, `*` is all of them.
 AREAS = (
     "agents", "ai", "amd", "analytics", "api-keys", "audit-log", "billing", "business-messaging",
-    "callbacks", "calls", "campaigns", "chat", "contacts", "email", "events", "ivr",
-    "messaging", "quality",
+    "callbacks", "calls", "campaigns", "chat", "contacts", "conversations", "email", "events",
+    "ivr", "messaging", "quality",
     "queues", "recordings", "reports", "scripts", "settings", "sip-accounts", "sms", "social",
     "sso", "stir-shaken", "supervisor", "translation", "usage", "users", "video", "voice",
     "wallboard", "webhooks", "whatsapp", "workspace",

@@ -19,6 +19,8 @@ CATALOGUE = {
     "campaigns": "Outbound campaigns, their contacts and do-not-call lists.",
     "events": "The live stream of events.",
     "ivr": "Writing, trying and publishing IVR flows and prompts; calls in flows go on.",
+    "contacts": "Keeping, importing and exporting contacts and lists.",
+    "conversations": "Reading and answering conversations; messages go on.",
     "messaging": "Provider accounts, suppressions and the message log; messages go on.",
     "recordings": "Listening to, listing and deleting recordings.",
     "sms": "Sending and listing text messages.",

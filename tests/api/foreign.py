@@ -13,6 +13,9 @@ from irisx.kernel.ids import call_sid, public_id
 from irisx.messaging import accounts, suppressions
 from irisx.messaging.channels.sms import service as sms_service
 from irisx.messaging.channels.sms.service import Text
+from irisx.messaging.contacts import lists as contact_lists
+from irisx.messaging.provider import Inbound
+from irisx.messaging.receiving import store
 from irisx.messaging.statuses import sid_of
 from irisx.telephony.acd import queues
 from irisx.telephony.acd.models import Strategy
@@ -50,7 +53,10 @@ class ForeignIds(dict[str, str]):
         "entry_id": "dnc",
         "flow_id": "flow",
         "item_id": "kb",
+        "conversation_id": "conv",
         "key_id": "key",
+        "list_id": "list",
+        "person_id": "con",
         "messaging_account_id": "acct",
         "message_id": "vm",
         "number_id": "num",
@@ -125,6 +131,16 @@ class ForeignIds(dict[str, str]):
         with transaction() as session:
             text = Text(body="Theirs", from_=number.number)
             sms = sms_service.accept(session, tenant_id, "+15557770002", text)
+            inbound = Inbound("their-1", from_="+15557770003", to=number.number, body="Hi")
+            received = store(
+                session,
+                tenant_id,
+                "sms",
+                inbound,
+                provider="sandbox",
+                account_id=provider_account.id,
+                exchange={},
+            )
         flow = ivr.create(SYSTEM, tenant_id, FLOW, publish=False)
         agent = agents.create(
             SYSTEM,
@@ -182,7 +198,10 @@ class ForeignIds(dict[str, str]):
             item_id=item.public_id,
             key_id=key.row.public_id,
             message_id=message.public_id,
+            conversation_id=public_id("conv", received.conversation_id or 0),
+            list_id=contact_lists.create(SYSTEM, tenant_id, "Theirs", None).row.public_id,
             message_sid=sid_of(sms),
+            person_id=public_id("con", received.contact_id or 0),
             messaging_account_id=provider_account.public_id,
             node_type="play",
             number="1",

@@ -53,6 +53,7 @@ class Row:
 
 SMS = {"to": "+15555550110", "body": "Hello"}
 BULK_SMS = {"recipients": ["+15555550110"], "body": "Hello"}
+CONSENT = {"channel": "sms", "action": "opt_out"}
 ACCOUNT = {"channel": "sms", "provider": "sandbox", "name": "Simulated"}
 SUPPRESSION = {"channel": "sms", "address": "+15555550110"}
 
@@ -189,6 +190,38 @@ ROWS = [
     Row("POST", "/v1/sms", "sms:write", SMS),
     Row("POST", "/v1/sms/bulk", "sms:write", BULK_SMS),
     Row("GET", "/v1/sms/{sid}", "sms:read"),
+    Row("GET", "/v1/contacts", "contacts:read"),
+    Row("POST", "/v1/contacts", "contacts:write", {"name": "Ann"}),
+    Row("GET", "/v1/contacts/{person_id}", "contacts:read"),
+    Row("PUT", "/v1/contacts/{person_id}", "contacts:write", {"name": "Ann"}),
+    Row("DELETE", "/v1/contacts/{person_id}", "contacts:write"),
+    Row("POST", "/v1/contacts/{person_id}/merge", "contacts:write", {"contact_id": "con_1"}),
+    Row("GET", "/v1/contacts/{person_id}/activities", "contacts:read"),
+    Row("POST", "/v1/contacts/{person_id}/activities", "contacts:write", {"text": "Called"}),
+    Row("GET", "/v1/contacts/{person_id}/consents", "contacts:read"),
+    Row("POST", "/v1/contacts/{person_id}/consents", "contacts:write", CONSENT),
+    Row("POST", "/v1/contacts/import", "contacts:write"),
+    Row("GET", "/v1/contacts/{person_id}/export", "contacts:read"),
+    Row("POST", "/v1/contacts/{person_id}/erase", "contacts:write"),
+    Row("GET", "/v1/contacts/lists", "contacts:read"),
+    Row("POST", "/v1/contacts/lists", "contacts:write", {"name": "Friends"}),
+    Row("GET", "/v1/contacts/lists/{list_id}", "contacts:read"),
+    Row("PUT", "/v1/contacts/lists/{list_id}", "contacts:write", {"name": "Foes"}),
+    Row("DELETE", "/v1/contacts/lists/{list_id}", "contacts:write"),
+    Row(
+        "POST",
+        "/v1/contacts/lists/{list_id}/contacts",
+        "contacts:write",
+        {"contact_ids": ["con_1"]},
+    ),
+    Row("DELETE", "/v1/contacts/lists/{list_id}/contacts/{person_id}", "contacts:write"),
+    Row("GET", "/v1/conversations", "conversations:read"),
+    Row("GET", "/v1/conversations/{conversation_id}", "conversations:read"),
+    Row("PUT", "/v1/conversations/{conversation_id}", "conversations:write", {"read": True}),
+    Row("GET", "/v1/conversations/{conversation_id}/messages", "conversations:read"),
+    Row("POST", "/v1/conversations/{conversation_id}/reply", "conversations:write", {"body": "x"}),
+    Row("GET", "/v1/conversations/{conversation_id}/notes", "conversations:read"),
+    Row("POST", "/v1/conversations/{conversation_id}/notes", "conversations:write", {"text": "x"}),
     Row("GET", "/v1/messages/{message_sid}", "messaging:read"),
     Row("GET", "/v1/messages/{message_sid}/log", "messaging:read"),
     Row("POST", "/v1/messages/{message_sid}/cancel", "messaging:write"),

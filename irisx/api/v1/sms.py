@@ -81,7 +81,6 @@ class SmsRequest(SmsText):
     to: Address = Field(description="E.164 number or short code.", examples=["+15555559999"])
     category: Category = Field(
         Category.TRANSACTIONAL,
-        strict=False,
         description="`marketing` waits out the tenant's quiet hours.",
     )
 
@@ -90,7 +89,6 @@ class BulkRequest(SmsText):
     recipients: list[Address] = Field(min_length=1, max_length=MAX_RECIPIENTS)
     category: Category = Field(
         Category.MARKETING,
-        strict=False,
         description="`marketing` waits out the tenant's quiet hours.",
     )
 

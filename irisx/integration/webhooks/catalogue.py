@@ -27,6 +27,8 @@ EVENTS: dict[str, str] = {
     "call.recording.failed": "Recording of a call could not be stored",
     "call.transcribed": "Transcript of a recording is made: text, confidence, language",
     "ivr.send_sms": "An IVR flow asks for a text message: to, from, text",
+    "conversation.created": "Somebody wrote for the first time",
+    "conversation.updated": "Conversation was assigned, labelled, snoozed, resolved or read",
     "sms.read": "SMS read, where the carrier tells",
     "sms.failed": "SMS failed, was not delivered or expired: error_code, status",
     "sms.unknown": "SMS may have been sent: the provider's answer is missing",

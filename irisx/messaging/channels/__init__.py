@@ -20,6 +20,9 @@ and whose name stands in `NAMES`. The pipeline does the rest for it:
   says what it means; the pipeline deduplicates, moves statuses, stores inbound messages and
   publishes `<name>.received`. A channel that is polled (IMAP) calls `receiving.take` itself from a
   job, with what its `read` would have answered.
+- *Conversations and contacts* come by themselves: every inbound message finds or opens its
+  conversation and contact (`Inbound.name`, `Inbound.thread`), `Channel.window` sets
+  `window_expires_at`, and `POST /v1/conversations/{id}/reply` calls the channel's `reply`.
 - *After an inbound message* the pipeline calls the channel's `received(session, message)`, in the
   same transaction: SMS answers STOP and HELP there.
 - *Jobs* of a channel (polling, syncing) are `kernel.jobs.Job`s, listed in `irisx/cli/worker.py`.
@@ -38,11 +41,16 @@ from importlib import import_module
 
 from sqlalchemy.orm import Session
 
-from irisx.kernel.errors import NotFound
+from irisx.kernel.errors import Conflict, NotFound
 from irisx.messaging.models import Message
 from irisx.messaging.provider import Provider
 
 NAMES = ("sms",)
+
+
+def _no_reply(*_: object, **__: object) -> Message:
+    """A channel that has no replies of its own."""
+    raise Conflict("Conversations of this channel can't be answered here.", code="NO_REPLIES")
 
 
 def _nothing(session: Session, message: Message) -> None:
@@ -58,6 +66,8 @@ class Channel:
     is stored; ValueError says what is wrong with it. `window`: how long after the customer's last
     message free text may be sent; None: always. `validity`: how long a message without
     `expires_at` is tried. `received`: called for each inbound message in its transaction.
+    `reply(session, conversation, reply, *, test, ids)`: checks an answer in a conversation
+    (`conversations.service.Reply`) and accepts it with `conversation_id`.
     """
 
     name: str
@@ -68,6 +78,7 @@ class Channel:
     window: timedelta | None = None
     validity: timedelta = timedelta(hours=24)
     received: Callable[[Session, Message], None] = _nothing
+    reply: Callable[..., Message] = _no_reply
 
     def provider(self, name: str) -> Provider:
         """Raises KeyError for a provider that the channel has not."""

@@ -7,6 +7,8 @@ from typing import Any
 import gevent
 import phonenumbers
 import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from irisx.kernel.clock import isoformat
 from irisx.telephony.calls.live import LiveCall, Ringing
@@ -20,11 +22,13 @@ from irisx.telephony.ivr.scope import Scope
 from irisx.telephony.ivr.step import CallEnded
 from irisx.telephony.ivr.walk import begin, walk
 from irisx.telephony.switch import Switch
+from irisx.tenancy import contacts
 
 log = structlog.get_logger()
 
 _NO_FLOW = "SUBSCRIBER_ABSENT"
 _FAILED = "NORMAL_TEMPORARY_FAILURE"
+_CONTACT_SECONDS = 0.5
 _WIDEBAND_HZ = 16_000
 #: How long after an engine's return the channel may still do what it had been told (s).
 _CATCH_UP_SECONDS = 14_400.0
@@ -187,5 +191,17 @@ def facts(call: LiveCall) -> Mapping[str, Mapping[str, Any]]:
             "name": "",
             "country": phonenumbers.region_code_for_number(number) or "",
         },
-        "contact": call.options.get("campaign", {}).get("contact", {}),
+        "contact": _contact(call),
     }
+
+
+def _contact(call: LiveCall) -> dict[str, Any]:
+    """The customer's contact, a campaign's facts first. A database that is away or slow makes a
+    stranger of them, and keeps nobody waiting."""
+    of_campaign: dict[str, Any] = call.options.get("campaign", {}).get("contact", {})
+    try:
+        with gevent.Timeout(_CONTACT_SECONDS, TimeoutError("the look-up took too long")):
+            return contacts.fields_of_caller(call.tenant_id, call.customer_number) | of_campaign
+    except (DBAPIError, PoolTimeout, TimeoutError) as error:
+        log.warning("ivr.contact_unknown", sid=call.sid, reason=str(error))
+        return of_campaign

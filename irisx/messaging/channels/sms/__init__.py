@@ -3,6 +3,7 @@
 from irisx.messaging.channels import Channel
 from irisx.messaging.channels.sms.addresses import normalise
 from irisx.messaging.channels.sms.keywords import received
+from irisx.messaging.channels.sms.service import reply
 from irisx.messaging.channels.sms.telnyx import Telnyx
 from irisx.messaging.channels.sms.twilio import Twilio
 
@@ -13,4 +14,5 @@ CHANNEL = Channel(
     normalise=normalise,
     providers=(Twilio(), Telnyx()),
     received=received,
+    reply=reply,
 )

@@ -11,6 +11,7 @@ from irisx.messaging import accepting, suppressions
 from irisx.messaging.accepting import NewMessage
 from irisx.messaging.channels.sms.addresses import is_number
 from irisx.messaging.channels.sms.segments import split
+from irisx.messaging.contacts import consents
 from irisx.messaging.models import Message
 from irisx.messaging.statuses import sid_of
 from irisx.tenancy.models import Tenant
@@ -34,11 +35,12 @@ def received(session: Session, message: Message) -> None:
     settings = TenantSettings.model_validate(tenant.settings)
     key = (message.tenant_id, message.channel, message.from_address)
     reason = suppressions.suppressed(session, [key]).get(key)
+    source, evidence = sid_of(message), message.body[:200]
     if word in STOP:
-        suppressions.suppress(session, *key, reason="opt_out", source=sid_of(message))
+        consents.note(session, *key, consents.OPT_OUT, source=source, evidence=evidence)
         _reply(session, message, settings.sms_stop_reply if reason is None else None)
     elif word in START and reason == "opt_out":
-        suppressions.release(session, *key)
+        consents.note(session, *key, consents.OPT_IN, source=source, evidence=evidence)
         _reply(session, message, settings.sms_start_reply)
     elif word in HELP:
         _reply(session, message, settings.sms_help_reply)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -15,6 +16,8 @@ from irisx.messaging import accepting
 from irisx.messaging.accepting import NewMessage
 from irisx.messaging.channels.sms import segments
 from irisx.messaging.channels.sms.addresses import is_number, normalise
+from irisx.messaging.conversations.models import Conversation
+from irisx.messaging.conversations.service import Reply
 from irisx.messaging.models import Message, ProviderAccount
 from irisx.messaging.states import Category
 from irisx.tenancy.access import Caller
@@ -93,7 +96,7 @@ def accept(
     text: Text,
     *,
     test: bool = False,
-    ids: tuple[Any, Any] | None = None,
+    ids: tuple[UUID, UUID] | None = None,
 ) -> Message:
     """Check a message and accept it in the caller's transaction."""
     tenant = session.get_one(Tenant, tenant_id)
@@ -128,6 +131,29 @@ def accept(
             ids=ids,
         ),
     )
+
+
+def reply(
+    session: Session,
+    conversation: Conversation,
+    answer: Reply,
+    *,
+    test: bool,
+    ids: tuple[UUID, UUID] | None,
+) -> Message:
+    """Answer in a conversation (`Channel.reply`)."""
+    check_media(answer.media_urls)
+    if answer.content:
+        raise invalid("content", "a text message has a body and media_urls only")
+    text = Text(
+        body=answer.body,
+        from_=conversation.our_address,
+        media_urls=answer.media_urls,
+        origin="conversation",
+        conversation_id=conversation.id,
+    )
+    tenant_id = conversation.tenant_id
+    return accept(session, tenant_id, conversation.their_address, text, test=test, ids=ids)
 
 
 def check_media(urls: Sequence[str]) -> None:

@@ -1,0 +1,1 @@
+"""Contacts: kept, merged, imported, listed, asked for consent, exported and erased."""

@@ -1,0 +1,1 @@
+"""Conversations: the messages with one address, as people work on them."""
