@@ -6,6 +6,7 @@ from uuid import uuid4
 from irisx.integration.webhooks.models import Webhook
 from irisx.intelligence.assistants import service as assistants
 from irisx.intelligence.knowledge import service as knowledge
+from irisx.intelligence.assistants.sessions import begin_text
 from irisx.kernel.clock import now
 from irisx.kernel.crypto import encrypt
 from irisx.kernel.db import transaction
@@ -63,6 +64,7 @@ class ForeignIds(dict[str, str]):
         "prompt_id": "prm",
         "suppression_id": "sup",
         "queue_id": "queue",
+        "session_id": "asn",
         "tenant_id": "ten",
         "user_id": "usr",
         "webhook_id": "whk",
@@ -187,6 +189,7 @@ class ForeignIds(dict[str, str]):
             entry = DoNotCall(tenant_id=tenant_id, number="+12025550198")
             session.add(entry)
         item = knowledge.add(SYSTEM, tenant_id, title="Theirs", content="Their opening hours.")
+        conversation = begin_text(tenant_id, assistant.row.id)
         super().__init__(
             account_id=account.row.public_id,
             agent_id=agent.public_id,
@@ -209,6 +212,7 @@ class ForeignIds(dict[str, str]):
             prompt_id=prompt.public_id,
             queue_id=queue.row.public_id,
             recording_id=str(recording.id),
+            session_id=conversation.public_id,
             sid=call_sid(call.id),
             suppression_id=suppression.public_id,
             user_id=user.public_id,

@@ -11,6 +11,8 @@ from irisx.api.schemas import (
     UNSET,
     Answer,
     Body,
+    CursorPagination,
+    CursorQuery,
     Name,
     OffsetPagination,
     OffsetQuery,
@@ -18,8 +20,10 @@ from irisx.api.schemas import (
     Success,
     Timestamp,
     listed,
+    read_cursor,
+    write_cursor,
 )
-from irisx.intelligence.assistants import service
+from irisx.intelligence.assistants import service, sessions, texting
 from irisx.intelligence.assistants.config import (
     Limits,
     Listening,
@@ -28,7 +32,9 @@ from irisx.intelligence.assistants.config import (
     Tool,
     TransferTool,
 )
+from irisx.intelligence.assistants.models import Medium, Outcome
 from irisx.intelligence.assistants.service import Deployed
+from irisx.kernel.errors import invalid
 from irisx.telephony.calls import destinations
 from irisx.tenancy.access import Caller
 
@@ -238,3 +244,141 @@ def _answer(deployed: Deployed) -> dict[str, Any]:
         name: getattr(row, name) for name in AssistantAnswer.model_fields if hasattr(row, name)
     }
     return columns | {"phone_numbers": deployed.phone_numbers}
+
+
+# --- conversations --------------------------------------------------------------------------------
+
+SessionId = Annotated[int, PublicId("asn")]
+
+
+class TextBody(Body):
+    """What a caller would say; nothing, to begin a conversation and read the greeting."""
+
+    text: (
+        Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+        | None
+    ) = None
+    session_id: SessionId | None = Field(None, description="Goes on with that conversation.")
+
+
+class TurnAnswer(Answer):
+    """One exchange. The times are null where that step was not reached; text has no speech."""
+
+    number: int
+    heard: str | None
+    confidence: float | None
+    answer: str
+    interrupted: bool
+    sources: list[dict[str, Any]] = Field(description="What of the knowledge base it rests on.")
+    actions: list[dict[str, Any]] = Field(description="Tools that it used, and what came of them.")
+    error: str | None
+    speech_began_at: Timestamp | None
+    speech_ended_at: Timestamp | None
+    recognized_at: Timestamp | None
+    first_words_at: Timestamp | None
+    first_audio_at: Timestamp | None
+    ended_at: Timestamp | None
+
+
+class SessionAnswer(Answer):
+    id: SessionId
+    medium: Medium
+    call_sid: str | None
+    caller: str | None
+    context: str | None
+    collected: dict[str, str]
+    outcome: Outcome | None = Field(description="Null: it goes on.")
+    reason: str | None
+    destination: StoredDestination | None
+    summary: str | None
+    created_at: Timestamp
+    ended_at: Timestamp | None
+
+
+class Conversation(SessionAnswer):
+    turns: list[TurnAnswer]
+
+
+class Sessions(Answer):
+    sessions: list[SessionAnswer]
+    pagination: CursorPagination
+
+
+class TextAnswer(Answer):
+    session_id: SessionId
+    turn: TurnAnswer
+    outcome: Outcome | None = Field(description="Null: the conversation goes on.")
+    reason: str | None
+    destination: StoredDestination | None
+    summary: str | None
+    provider: str | None = Field(description="Null: no model was asked.")
+    model: str | None
+    sandbox: bool | None = Field(description="True: no language model is configured; it quotes.")
+
+
+@router.post(
+    "/v1/voice/assistants/<assistant_id>/test",
+    access=_WRITE,
+    answer=TextAnswer,
+    also={409: "The conversation has ended, or the assistant is answering."},
+)
+def test_assistant(caller: Caller, assistant_id: AssistantId, body: TextBody) -> dict[str, Any]:
+    """Talk with it by text, without a call. Its tools do what they do on a call."""
+    tenant_id, session_id = caller.tenant_id, body.session_id
+    if session_id is None:
+        said = texting.open_session(tenant_id, assistant_id)
+        session_id = said.conversation.id
+    elif body.text is None:
+        raise invalid("text", "required in a conversation that has begun")
+    if body.text is not None:
+        said = texting.say(tenant_id, assistant_id, session_id, body.text, test=caller.test)
+    conversation, details = said.conversation, said.details
+    ending = conversation.ending
+    return {
+        "session_id": session_id,
+        "turn": said.turn,
+        "outcome": ending and ending.outcome,
+        "reason": ending and ending.reason,
+        "destination": ending and ending.destination,
+        "summary": conversation.summary,
+        "provider": details and details.provider,
+        "model": details and details.model,
+        "sandbox": details and details.sandbox,
+    }
+
+
+@router.get("/v1/voice/assistants/<assistant_id>/sessions", access=_READ, answer=Success[Sessions])
+def list_assistant_sessions(
+    caller: Caller, assistant_id: AssistantId, query: CursorQuery
+) -> dict[str, Any]:
+    """List an assistant's conversations, newest first."""
+    service.get(caller.tenant_id, assistant_id)
+    listing = f"assistant-sessions/{assistant_id}"
+    position = read_cursor(listing, caller.tenant_id, query.cursor)
+    found = sessions.list_page(
+        caller.tenant_id,
+        assistant_id,
+        limit=query.limit + 1,
+        before=position[0] if position else None,
+    )
+    page = found[: query.limit]
+    following = [page[-1].id] if len(found) > query.limit else None
+    pagination = {
+        "limit": query.limit,
+        "next_cursor": following and write_cursor(listing, caller.tenant_id, following),
+    }
+    return {"data": {"sessions": page, "pagination": pagination}}
+
+
+@router.get(
+    "/v1/voice/assistants/<assistant_id>/sessions/<session_id>",
+    access=_READ,
+    answer=Conversation,
+)
+def get_assistant_session(
+    caller: Caller, assistant_id: AssistantId, session_id: SessionId
+) -> dict[str, Any]:
+    """Get a conversation with all its turns and their times."""
+    row, turns = sessions.get(caller.tenant_id, assistant_id, session_id)
+    shown = {name: getattr(row, name) for name in SessionAnswer.model_fields}
+    return shown | {"turns": turns}

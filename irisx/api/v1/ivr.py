@@ -23,10 +23,11 @@ from irisx.api.schemas import (
     listed,
 )
 from irisx.kernel.clock import now
-from irisx.telephony.ivr import analytics, diagram, schema, service, signing
+from irisx.telephony.ivr import analytics, diagram, schema, service
 from irisx.telephony.ivr.issues import Issue, Severity
 from irisx.telephony.ivr.models import IvrFlowVersion, VersionStatus
 from irisx.telephony.ivr.service import FlowView
+from irisx.tenancy import signing
 from irisx.tenancy.access import Caller
 
 router = Router("IVR")

@@ -42,7 +42,6 @@ EVENTS: dict[str, str] = {
     "agent.offered": "An agent is rung for a caller of a queue",
     "agent.offer_missed": "An agent did not take a caller: outcome",
     "agent.wrapped_up": "The work after a queue's call is done: code, wrap_ms",
-    "callback.requested": "A caller keeps the place in a queue and wants to be called back",
     "campaign.scheduled": "A campaign has a time at which it begins",
     "campaign.started": "A campaign calls",
     "campaign.paused": "A campaign was paused",
@@ -55,6 +54,9 @@ EVENTS: dict[str, str] = {
     "campaign.contact.disposed": "An agent said how a campaign's call went: disposition",
     "campaign.import.completed": "A file of contacts is read: added, duplicates, rejected",
     "campaign.import.failed": "A file of contacts could not be read: error",
+    "callback.requested": "A caller wants to be called back, from a queue or by an assistant",
+    "assistant.ended": "A conversation with a voice assistant ended: outcome, reason, summary",
+    "assistant.escalated": "A voice assistant hands a caller over to a person: reason, summary",
     DISABLED: "Webhook switched off after 410 Gone or days of failures",
     TEST: "Test event, sent by POST /v1/webhooks/{id}/test",
 }

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from irisx.kernel.db import Base, Row, text_enum
+from irisx.kernel.ids import call_sid
 from irisx.tenancy.models import Noun
 
 
@@ -38,8 +39,9 @@ class Outcome(StrEnum):
 class AssistantSession(Noun, Base):
     """A conversation. `config`: the assistant as it was when it began (`config.Config`).
 
-    `context`: what a flow told the assistant of this call. `collected`: what the caller was asked
-    for, by the tools' names. `summary`: for the person who takes the caller over.
+    `talk`: what the engine calls it, on a call. `caller`: the number of who calls. `context`: what
+    a flow told the assistant of this call. `collected`: what the caller was asked for, by the
+    tools' names. `summary`: for the person who takes the caller over.
     """
 
     PREFIX = "asn"
@@ -48,7 +50,9 @@ class AssistantSession(Noun, Base):
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"))
     assistant_id: Mapped[int] = mapped_column(BigInteger)
     medium: Mapped[Medium] = mapped_column(text_enum(Medium))
+    talk: Mapped[str | None] = mapped_column(unique=True)
     call_id: Mapped[UUID | None] = mapped_column(index=True)
+    caller: Mapped[str | None]
     config: Mapped[dict[str, Any]]
     context: Mapped[str | None]
     collected: Mapped[dict[str, str]] = mapped_column(default=dict)
@@ -57,6 +61,10 @@ class AssistantSession(Noun, Base):
     destination: Mapped[dict[str, Any] | None]
     summary: Mapped[str | None]
     ended_at: Mapped[datetime | None]
+
+    @property
+    def call_sid(self) -> str | None:
+        return call_sid(self.call_id) if self.call_id is not None else None
 
     __table_args__ = (Index("ix_assistant_sessions_assistant", "tenant_id", "assistant_id", "id"),)
 

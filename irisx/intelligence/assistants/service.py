@@ -12,7 +12,7 @@ from irisx.intelligence.assistants.config import Tool, WebhookTool
 from irisx.intelligence.assistants.prompt import BUILT_IN
 from irisx.kernel import http
 from irisx.kernel.db import transaction
-from irisx.kernel.errors import Conflict, Detail, NotFound, ValidationError
+from irisx.kernel.errors import Conflict, Detail, NotFound, ValidationError, invalid
 from irisx.kernel.ids import row_key
 from irisx.tenancy import audit, rows
 from irisx.tenancy.access import Actor
@@ -196,6 +196,8 @@ def _deployed(
 def _checked(fields: Fields) -> dict[str, Any]:
     """The columns, if the tools are sound. Raises ValidationError about each that is not."""
     columns: dict[str, Any] = {**fields}
+    if fields.get("knowledge_base_id") is not None:
+        raise invalid("knowledge_base_id", "there is no such knowledge base")
     if "tools" in fields:
         faults: list[Detail] = []
         names = set(BUILT_IN)

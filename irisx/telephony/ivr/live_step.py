@@ -27,7 +27,7 @@ from irisx.telephony.esl import commands
 from irisx.telephony.esl.connection import UNHEARD, Execution
 from irisx.telephony.esl.errors import ChannelGone, CommandRefused, EslError
 from irisx.telephony.esl.wire import Event
-from irisx.telephony.ivr import prompts, signing, template, tenant_http, versions, visits
+from irisx.telephony.ivr import prompts, template, tenant_http, versions, visits
 from irisx.telephony.ivr.audio import Audio
 from irisx.telephony.ivr.flow import Flow, Node
 from irisx.telephony.ivr.position import DONE, VARIABLE, Kept
@@ -48,7 +48,7 @@ from irisx.telephony.ivr.step import (
 )
 from irisx.telephony.ivr.walk import Position, Version
 from irisx.telephony.switch import Switch
-from irisx.tenancy import numbers
+from irisx.tenancy import numbers, signing
 
 log = structlog.get_logger()
 

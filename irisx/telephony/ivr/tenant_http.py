@@ -2,11 +2,9 @@
 
 import json
 
-from standardwebhooks import Webhook
-
 from irisx.kernel import http
-from irisx.kernel.clock import now
 from irisx.telephony.ivr.step import HttpAnswer, HttpRequest
+from irisx.tenancy import signing
 
 _MAX_ANSWER_BYTES = 64 * 1024
 
@@ -25,13 +23,7 @@ def ask(request: HttpRequest, key: str, secret: str) -> HttpAnswer:
 
 
 def _ask_once(request: HttpRequest, key: str, secret: str) -> HttpAnswer:
-    at = now()
-    headers = {
-        **request.headers,
-        "webhook-id": key,
-        "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": Webhook(secret).sign(key, at, (request.body or b"").decode()),
-    }
+    headers = {**request.headers, **signing.headers(secret, key, request.body or b"")}
     try:
         reply = http.request(
             request.method,
