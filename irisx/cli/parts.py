@@ -18,6 +18,6 @@ def _part(name: str, entry: str, help: str) -> click.Command:
 
 
 engine = _part("engine", "irisx.telephony.engine:main", "Run the engine: it holds the live calls.")
-media = _part("media", "irisx.media.process:main", "Run media: speech and audio analysis.")
+media = _part("media", "irisx.cli.media:main", "Run media: speech and audio analysis.")
 worker = _part("worker", "irisx.cli.worker:main", "Run the worker: deliveries and schedules.")
 api = _part("api", "irisx.api.server:main", "Run the API.")

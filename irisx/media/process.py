@@ -21,7 +21,7 @@ from irisx.kernel.logging import get_logger
 from irisx.kernel.redis import redis
 from irisx.media import cache
 from irisx.media.client import ALIVE, EXPIRY_SECONDS, MAX_CHARACTERS, REPLY, REQUESTS
-from irisx.media.synthesis import Choice, SynthesisError, cache_key, choose, in_thread
+from irisx.media.synthesis import Choice, SynthesisError, cache_key, choose, in_thread, trimmed
 from irisx.media.taps.reader import MakeConsumer
 from irisx.media.taps.service import TapService
 
@@ -124,7 +124,7 @@ class Media:
             audio, rate = choice.engine.speak(text, choice.voice)
             if not audio.size:
                 raise SynthesisError("the text holds nothing that can be spoken")
-            return in_thread(cache.store, key, audio, rate)
+            return in_thread(cache.store, key, trimmed(audio, rate), rate)
 
     def _prune(self) -> None:
         while True:

@@ -107,6 +107,21 @@ class Espeak:
         return samples, rate
 
 
+#: A sample below it (of 1) is no sound of a voice.
+_SILENT = 0.01
+_LEAD_SECONDS, _TAIL_SECONDS = 0.02, 0.15
+
+
+def trimmed(audio: Audio, rate: int) -> Audio:
+    """The speech with little silence around it: a third of a second before each text is heard
+    where one waits for an answer, and half a second after it between two sentences."""
+    loud = np.flatnonzero(np.abs(audio) > _SILENT)
+    if not loud.size:
+        return audio
+    first = max(int(loud[0]) - int(_LEAD_SECONDS * rate), 0)
+    return audio[first : int(loud[-1]) + int(_TAIL_SECONDS * rate)]
+
+
 ENGINES: tuple[Synthesizer, ...] = (Hibari(), Espeak())
 
 

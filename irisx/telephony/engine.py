@@ -16,6 +16,7 @@ from irisx.kernel.health import announce_ready
 from irisx.kernel.redis import redis
 from irisx.settings import get_settings
 from irisx.telephony import bus, carriers, taps
+from irisx.telephony.assistants import talk
 from irisx.telephony.bus import Command
 from irisx.telephony.calls import control, handling, outbound, recovery
 from irisx.telephony.calls.journal import Journal
@@ -41,7 +42,7 @@ _CARRIERS_EVERY_SECONDS = 30.0
 
 
 #: Who takes the reports of taps, by the name of their consumer.
-_LISTENERS: dict[str, taps.Listener] = {}
+_LISTENERS: dict[str, taps.Listener] = {talk.CONSUMER: talk.reported}
 
 
 class Engine:

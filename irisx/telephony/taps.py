@@ -5,13 +5,14 @@ stands in a channel variable, so an engine that takes the call up gets their rep
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import structlog
 from gevent.event import Event as Signal
 from redis import RedisError
 
 from irisx.kernel.errors import Unavailable
-from irisx.media.taps import Cause, Report, Start, Stop, messages
+from irisx.media.taps import Cause, Report, Start, Stop, Tell, messages
 from irisx.settings import get_settings
 from irisx.telephony.calls.live import LiveCall
 from irisx.telephony.esl import commands
@@ -76,6 +77,11 @@ def _ask_to_start(request: Start) -> None:
         raise Unavailable(
             "Redis is away, so the media process can't be asked.", code="MEDIA_UNAVAILABLE"
         ) from error
+
+
+def tell(switch: Switch, tap: str, type: str, data: Mapping[str, Any]) -> None:
+    """Tell a tap's consumer something. Raises RedisError."""
+    messages.ask(switch.name, Tell(tap, type, dict(data)))
 
 
 def stop(switch: Switch, call: LiveCall, tap: str) -> None:

@@ -5,8 +5,8 @@ from uuid import uuid4
 
 from irisx.integration.webhooks.models import Webhook
 from irisx.intelligence.assistants import service as assistants
-from irisx.intelligence.knowledge import service as knowledge
 from irisx.intelligence.assistants.sessions import begin_text
+from irisx.intelligence.knowledge import service as knowledge
 from irisx.kernel.clock import now
 from irisx.kernel.crypto import encrypt
 from irisx.kernel.db import transaction

@@ -25,10 +25,10 @@ from irisx.api.schemas import (
 )
 from irisx.intelligence.assistants import service, sessions, texting
 from irisx.intelligence.assistants.config import (
-    Limits,
-    Listening,
-    Phrases,
-    Silence,
+    AssistantLimits,
+    AssistantListening,
+    AssistantPhrases,
+    AssistantSilence,
     Tool,
     TransferTool,
 )
@@ -95,10 +95,10 @@ class NewAssistant(Body):
     escalation: Destination | None = Field(
         None, description="Who takes callers over; in a flow, its branch `transfer` decides."
     )
-    limits: Limits = Limits()
-    silence: Silence = Silence()
-    listening: Listening = Listening()
-    phrases: Phrases = Phrases()
+    limits: AssistantLimits = AssistantLimits()
+    silence: AssistantSilence = AssistantSilence()
+    listening: AssistantListening = AssistantListening()
+    phrases: AssistantPhrases = AssistantPhrases()
     tools: Tools = Field(default=[])
 
 
@@ -113,10 +113,10 @@ class AssistantChange(Body):
     capabilities: Words = UNSET
     escalation_triggers: Words = UNSET
     escalation: Destination | None = UNSET
-    limits: Limits = UNSET
-    silence: Silence = UNSET
-    listening: Listening = UNSET
-    phrases: Phrases = UNSET
+    limits: AssistantLimits = UNSET
+    silence: AssistantSilence = UNSET
+    listening: AssistantListening = UNSET
+    phrases: AssistantPhrases = UNSET
     tools: Tools = UNSET
 
 
@@ -132,10 +132,10 @@ class AssistantAnswer(Answer):
     capabilities: list[str]
     escalation_triggers: list[str]
     escalation: StoredDestination | None
-    limits: Limits
-    silence: Silence
-    listening: Listening
-    phrases: Phrases
+    limits: AssistantLimits
+    silence: AssistantSilence
+    listening: AssistantListening
+    phrases: AssistantPhrases
     tools: list[Tool]
     phone_numbers: list[str] = Field(description="Calls to these it answers.")
     created_at: Timestamp
@@ -261,7 +261,7 @@ class TextBody(Body):
     session_id: SessionId | None = Field(None, description="Goes on with that conversation.")
 
 
-class TurnAnswer(Answer):
+class AssistantTurnAnswer(Answer):
     """One exchange. The times are null where that step was not reached; text has no speech."""
 
     number: int
@@ -280,7 +280,7 @@ class TurnAnswer(Answer):
     ended_at: Timestamp | None
 
 
-class SessionAnswer(Answer):
+class AssistantSessionAnswer(Answer):
     id: SessionId
     medium: Medium
     call_sid: str | None
@@ -295,18 +295,18 @@ class SessionAnswer(Answer):
     ended_at: Timestamp | None
 
 
-class Conversation(SessionAnswer):
-    turns: list[TurnAnswer]
+class AssistantConversation(AssistantSessionAnswer):
+    turns: list[AssistantTurnAnswer]
 
 
-class Sessions(Answer):
-    sessions: list[SessionAnswer]
+class AssistantSessions(Answer):
+    sessions: list[AssistantSessionAnswer]
     pagination: CursorPagination
 
 
-class TextAnswer(Answer):
+class AssistantTextAnswer(Answer):
     session_id: SessionId
-    turn: TurnAnswer
+    turn: AssistantTurnAnswer
     outcome: Outcome | None = Field(description="Null: the conversation goes on.")
     reason: str | None
     destination: StoredDestination | None
@@ -319,7 +319,7 @@ class TextAnswer(Answer):
 @router.post(
     "/v1/voice/assistants/<assistant_id>/test",
     access=_WRITE,
-    answer=TextAnswer,
+    answer=AssistantTextAnswer,
     also={409: "The conversation has ended, or the assistant is answering."},
 )
 def test_assistant(caller: Caller, assistant_id: AssistantId, body: TextBody) -> dict[str, Any]:
@@ -347,7 +347,9 @@ def test_assistant(caller: Caller, assistant_id: AssistantId, body: TextBody) ->
     }
 
 
-@router.get("/v1/voice/assistants/<assistant_id>/sessions", access=_READ, answer=Success[Sessions])
+@router.get(
+    "/v1/voice/assistants/<assistant_id>/sessions", access=_READ, answer=Success[AssistantSessions]
+)
 def list_assistant_sessions(
     caller: Caller, assistant_id: AssistantId, query: CursorQuery
 ) -> dict[str, Any]:
@@ -373,12 +375,12 @@ def list_assistant_sessions(
 @router.get(
     "/v1/voice/assistants/<assistant_id>/sessions/<session_id>",
     access=_READ,
-    answer=Conversation,
+    answer=AssistantConversation,
 )
 def get_assistant_session(
     caller: Caller, assistant_id: AssistantId, session_id: SessionId
 ) -> dict[str, Any]:
     """Get a conversation with all its turns and their times."""
     row, turns = sessions.get(caller.tenant_id, assistant_id, session_id)
-    shown = {name: getattr(row, name) for name in SessionAnswer.model_fields}
+    shown = {name: getattr(row, name) for name in AssistantSessionAnswer.model_fields}
     return shown | {"turns": turns}

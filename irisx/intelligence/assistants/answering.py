@@ -12,13 +12,17 @@ from irisx.intelligence.assistants.sessions import Conversation, Turn
 from irisx.intelligence.chat import (
     Answer,
     Message,
+    Passage,
     Request,
     Role,
     Tool,
     sentences,
 )
 from irisx.intelligence.errors import ProviderError
+from irisx.intelligence.knowledge.models import KnowledgeItem
+from irisx.intelligence.knowledge.search import search
 from irisx.kernel.clock import now
+from irisx.kernel.ids import public_id
 
 #: Times that the model is asked for one answer: after each but the last it may call tools.
 _MAX_ROUNDS = 5
@@ -27,6 +31,9 @@ ROUND_SECONDS = 20.0
 #: Of earlier turns, so many are told to the model.
 _MAX_HISTORY = 30
 _MAX_TOKENS = 300
+_MAX_PASSAGES = 4
+#: Meaning is compared if the embedder answers within it (s), else words alone.
+_SEARCH_SECONDS = 2.0
 #: Under which the usage rows count it.
 _TASK = "assistant"
 
@@ -56,12 +63,13 @@ class Answering:
             self.ending = tools.escalation(trigger).ending
             yield config.phrases.handover
             return
+        passages = self._passages()
         messages = self._messages()
         own = [Tool(**function) for function in functions(config.tools)]
         said = False
         for round_ in range(_MAX_ROUNDS):
             last = round_ == _MAX_ROUNDS - 1
-            request = Request(messages, () if last else own, max_tokens=_MAX_TOKENS)
+            request = Request(messages, () if last else own, passages, max_tokens=_MAX_TOKENS)
             answer = Answer()
             for sentence in sentences(self._pieces(request, answer)):
                 said = True
@@ -88,6 +96,29 @@ class Answering:
         for delta in streaming.deltas:
             answer.add(delta)
             yield delta.text
+
+    def _passages(self) -> Sequence[Passage]:
+        base = self.conversation.config.knowledge_base_id
+        if base is None:
+            return ()
+        found = search(
+            self.conversation.tenant_id,
+            self._heard,
+            limit=_MAX_PASSAGES,
+            knowledge_base_id=base,
+            timeout=_SEARCH_SECONDS,
+            test=self.test,
+        )
+        self.turn.sources = [
+            {
+                "item_id": public_id(KnowledgeItem.PREFIX, hit.item_id),
+                "title": hit.title,
+                "source": hit.source,
+                "similarity": hit.similarity,
+            }
+            for hit in found.hits
+        ]
+        return [hit.passage() for hit in found.hits]
 
     def _messages(self) -> list[Message]:
         conversation = self.conversation

@@ -16,14 +16,14 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Limits(_Part):
+class AssistantLimits(_Part):
     """When a conversation ends whatever is said: it escalates, or says goodbye and hangs up."""
 
     max_turns: int = Field(40, ge=1, le=200)
     max_seconds: int = Field(900, ge=10, le=3600)
 
 
-class Silence(_Part):
+class AssistantSilence(_Part):
     """A caller who says nothing is asked, so many times, and then the call ends."""
 
     seconds: float = Field(8.0, ge=2, le=60)
@@ -33,14 +33,14 @@ class Silence(_Part):
     goodbye: _Text = Field("I can't hear you, so I will hang up now. Goodbye.")
 
 
-class Listening(_Part):
+class AssistantListening(_Part):
     """Turn taking. `end_of_turn_ms`: the pause after which the caller has done speaking."""
 
     end_of_turn_ms: int = Field(600, ge=200, le=3000)
     barge_in: bool = Field(True, description="The caller may interrupt the assistant.")
 
 
-class Phrases(_Part):
+class AssistantPhrases(_Part):
     """What it says by itself, in its language."""
 
     repeat: _Text = Field("Sorry, could you say that again?", description="It was not understood.")
@@ -52,7 +52,7 @@ class Phrases(_Part):
     )
 
 
-class Parameter(_Part):
+class ToolParameter(_Part):
     """One thing that a webhook is told; the assistant asks the caller for it."""
 
     name: ToolName
@@ -76,7 +76,7 @@ class WebhookTool(_Part):
     name: ToolName = Field(examples=["order_status"])
     description: _Text = Field(examples=["Where an order is"])
     url: str = Field(min_length=1, max_length=MAX_URL_LENGTH)
-    parameters: list[Parameter] = Field(default=[], max_length=20)
+    parameters: list[ToolParameter] = Field(default=[], max_length=20)
     timeout_seconds: float = Field(5.0, ge=0.5, le=15)
 
 
@@ -119,10 +119,10 @@ class Config(_Part):
     capabilities: list[str]
     escalation_triggers: list[str]
     escalation: dict[str, Any] | None
-    limits: Limits
-    silence: Silence
-    listening: Listening
-    phrases: Phrases
+    limits: AssistantLimits
+    silence: AssistantSilence
+    listening: AssistantListening
+    phrases: AssistantPhrases
     tools: list[Tool]
 
 

@@ -106,6 +106,13 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class Broken:
+    """What it can't do without is gone."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Left:
     """The call is over, or something else is done with it."""
 
@@ -120,6 +127,7 @@ Happening = (
     | Unanswered
     | Played
     | Tick
+    | Broken
     | Left
 )
 
@@ -205,33 +213,35 @@ class Dialogue:
         if self.state is State.ENDED:
             return []
         match happening:
+            case Began() | Said() | Recognized() | Unrecognized():
+                return self._from_caller(happening, now)
+            case Sentence() | Answered() | Unanswered():
+                return self._from_model(happening, now)
+            case Played(play):
+                return self._go_on(now) if self._plays.pop(play, None) is not None else []
+            case Tick():
+                return self._time_passed(now)
+            case Broken(what):
+                return [Stop(), *self._end(Ending(Outcome.FAILED, what))]
+            case Left():
+                return self._end(Ending(Outcome.HUNG_UP))
+
+    # -- the caller ---------------------------------------------------------------------------
+
+    def _from_caller(
+        self, happening: Began | Said | Recognized | Unrecognized, now: float
+    ) -> list[Action]:
+        match happening:
             case Began():
                 return self._caller_began()
             case Said(utterance):
                 return self._caller_said(utterance, now)
-            case Recognized(utterance, text):
-                return self._recognized(utterance, text, now)
+            case Recognized(utterance, text) if utterance == self._utterance:
+                return self._recognized(text, now)
             case Unrecognized(utterance) if utterance == self._utterance:
                 self._utterance = None
                 return self._failed()
-            case Sentence(answer, text) if self._is_present(answer):
-                return self._say(text, answer)
-            case Answered(answer, ending) if self._is_present(answer):
-                self._answering, self._ending, self._failures = False, ending, 0
-                self._asked = ""
-                return self._go_on(now)
-            case Unanswered(answer) if self._is_present(answer):
-                self._answering = False
-                return self._failed()
-            case Played(play) if self._plays.pop(play, None) is not None:
-                return self._go_on(now)
-            case Tick():
-                return self._time_passed(now)
-            case Left():
-                return self._end(Ending(Outcome.HUNG_UP))
         return []
-
-    # -- the caller ---------------------------------------------------------------------------
 
     def _caller_began(self) -> list[Action]:
         interrupts = self._config.listening.barge_in and self._ending is None
@@ -260,9 +270,7 @@ class Dialogue:
         self.state = State.THINKING
         return [Recognize(utterance)]
 
-    def _recognized(self, utterance: int, text: str, now: float) -> list[Action]:
-        if utterance != self._utterance:
-            return []
+    def _recognized(self, text: str, now: float) -> list[Action]:
         self._utterance = None
         self._asked = f"{self._asked} {text}".strip()
         if self.state is not State.THINKING:  # the caller goes on: it belongs together
@@ -286,8 +294,19 @@ class Dialogue:
 
     # -- what the assistant does ----------------------------------------------------------------
 
-    def _is_present(self, answer: int) -> bool:
-        return self._answering and answer == self.answer
+    def _from_model(self, happening: Sentence | Answered | Unanswered, now: float) -> list[Action]:
+        if not self._answering or happening.answer != self.answer:
+            return []
+        match happening:
+            case Sentence(answer, text):
+                return self._say(text, answer)
+            case Answered(_, ending):
+                self._answering, self._ending, self._failures = False, ending, 0
+                self._asked = ""
+                return self._go_on(now)
+            case Unanswered():
+                self._answering = False
+                return self._failed()
 
     def _say(self, text: str, answer: int = 0) -> list[Action]:
         self._play += 1

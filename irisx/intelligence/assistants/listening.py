@@ -13,7 +13,7 @@ FRAME_MS = 32
 #: ends of words are faint.
 _SPEECH, _STILL_SPEECH = 0.6, 0.35
 #: So many of the last so many frames must be speech for a beginning: a click or a breath is none.
-ONSET_FRAMES, _ONSET_WINDOW = 4, 5
+ONSET_FRAMES, _ONSET_WINDOW = 3, 4
 PAUSE_MS = 224
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from irisx.intelligence.assistants.config import Tool, WebhookTool
 from irisx.intelligence.assistants.prompt import BUILT_IN
+from irisx.intelligence.knowledge import service as knowledge
 from irisx.kernel import http
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import Conflict, Detail, NotFound, ValidationError, invalid
@@ -66,7 +67,7 @@ def get(tenant_id: int, assistant_id: int) -> Deployed:
 
 def create(by: Actor, tenant_id: int, **fields: Unpack[Fields]) -> Deployed:
     """A new assistant; every field is given."""
-    row = VoiceAssistant(tenant_id=tenant_id, **_checked(fields))
+    row = VoiceAssistant(tenant_id=tenant_id, **_checked(tenant_id, fields))
     with transaction() as session:
         held = select(func.count()).where(VoiceAssistant.tenant_id == tenant_id)
         if session.scalars(held).one() >= MAX_ASSISTANTS:
@@ -78,7 +79,7 @@ def create(by: Actor, tenant_id: int, **fields: Unpack[Fields]) -> Deployed:
 
 def change(by: Actor, tenant_id: int, assistant_id: int, **fields: Unpack[Fields]) -> Deployed:
     """Set the given fields; conversations under way go on as they began."""
-    values = _checked(fields)
+    values = _checked(tenant_id, fields)
     with transaction() as session:
         row = rows.fetch(session, VoiceAssistant, assistant_id, tenant_id=tenant_id, lock=True)
         before = audit.snapshot(row)
@@ -193,11 +194,19 @@ def _deployed(
     ]
 
 
-def _checked(fields: Fields) -> dict[str, Any]:
+def _require_knowledge(tenant_id: int, knowledge_base_id: int) -> None:
+    try:
+        knowledge.get(tenant_id, knowledge_base_id)
+    except NotFound:
+        raise invalid("knowledge_base_id", "there is no such knowledge base") from None
+
+
+def _checked(tenant_id: int, fields: Fields) -> dict[str, Any]:
     """The columns, if the tools are sound. Raises ValidationError about each that is not."""
     columns: dict[str, Any] = {**fields}
-    if fields.get("knowledge_base_id") is not None:
-        raise invalid("knowledge_base_id", "there is no such knowledge base")
+    knowledge_base_id = fields.get("knowledge_base_id")
+    if knowledge_base_id is not None:
+        _require_knowledge(tenant_id, knowledge_base_id)
     if "tools" in fields:
         faults: list[Detail] = []
         names = set(BUILT_IN)

@@ -10,9 +10,11 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from irisx.intelligence import config
 from irisx.intelligence.assistants.config import Config, config_of
 from irisx.intelligence.assistants.dialogue import Ending
 from irisx.intelligence.assistants.models import AssistantSession, AssistantTurn, Medium, Outcome
+from irisx.intelligence.assistants.redacting import redacted
 from irisx.kernel import events
 from irisx.kernel.clock import now
 from irisx.kernel.db import transaction
@@ -44,7 +46,10 @@ class Turn:
 
 @dataclass(slots=True)
 class Conversation:
-    """A session with its turns, as who runs it holds it. `caller`: the number, if it is known."""
+    """A session with its turns, as who runs it holds it. `caller`: the number, if it is known.
+
+    `redact`: kinds of numbers that are not kept of it (`transcripts/redaction.py`).
+    """
 
     id: int
     public_id: str
@@ -58,6 +63,7 @@ class Conversation:
     turns: list[Turn] = field(default_factory=list)
     ending: Ending | None = None
     summary: str | None = None
+    redact: Sequence[str] = ()
 
     @property
     def call_sid(self) -> str | None:
@@ -97,12 +103,15 @@ def begin_call(
     with transaction() as session:
         known = session.scalar(select(AssistantSession).where(AssistantSession.talk == talk))
         if known is not None:
-            return _conversation(known, _turns(session, known.id))
+            turns = _turns(session, known.id)
+    if known is not None:
+        return _conversation(known, turns)
+    with transaction() as session:
         assistant = rows.fetch(session, VoiceAssistant, assistant_id, tenant_id=tenant_id)
-        config = config_of(assistant)
-        if max_seconds is not None and max_seconds < config.limits.max_seconds:
-            limits = config.limits.model_copy(update={"max_seconds": max_seconds})
-            config = config.model_copy(update={"limits": limits})
+        told = config_of(assistant)
+        if max_seconds is not None and max_seconds < told.limits.max_seconds:
+            limits = told.limits.model_copy(update={"max_seconds": max_seconds})
+            told = told.model_copy(update={"limits": limits})
         row = AssistantSession(
             tenant_id=tenant_id,
             assistant_id=assistant_id,
@@ -111,7 +120,7 @@ def begin_call(
             call_id=call_id,
             caller=caller,
             context=context,
-            config=config.model_dump(mode="json"),
+            config=told.model_dump(mode="json"),
             collected={},
         )
         session.add(row)
@@ -122,7 +131,8 @@ def load_text(tenant_id: int, assistant_id: int, session_id: int) -> Conversatio
     """A conversation by text. Raises NotFound."""
     with transaction() as session:
         row = _fetch(session, tenant_id, assistant_id, session_id)
-        return _conversation(row, _turns(session, row.id))
+        turns = _turns(session, row.id)
+    return _conversation(row, turns)
 
 
 def get(
@@ -155,7 +165,7 @@ def list_page(
 
 def keep_turn(conversation: Conversation, turn: Turn) -> None:
     """Store a turn as it is by now; told again, it replaces what was stored."""
-    values = asdict(turn)
+    values = _kept(conversation, turn)
     statement = insert(AssistantTurn).values(session_id=conversation.id, **values)
     statement = statement.on_conflict_do_update(
         index_elements=["session_id", "number"], set_=values
@@ -166,7 +176,8 @@ def keep_turn(conversation: Conversation, turn: Turn) -> None:
 
 def reserve(conversation: Conversation, turn: Turn) -> bool:
     """Store a turn that begins; False: another one has its number."""
-    statement = insert(AssistantTurn).values(session_id=conversation.id, **asdict(turn))
+    values = _kept(conversation, turn)
+    statement = insert(AssistantTurn).values(session_id=conversation.id, **values)
     with transaction() as session:
         taken = session.execute(
             statement.on_conflict_do_nothing().returning(AssistantTurn.id)
@@ -174,12 +185,17 @@ def reserve(conversation: Conversation, turn: Turn) -> bool:
     return taken is not None
 
 
+def _kept(conversation: Conversation, turn: Turn) -> dict[str, Any]:
+    values: dict[str, Any] = redacted(asdict(turn), conversation.redact)
+    return values
+
+
 def keep_collected(conversation: Conversation) -> None:
     with transaction() as session:
         session.execute(
             update(AssistantSession)
             .where(AssistantSession.id == conversation.id)
-            .values(collected=conversation.collected)
+            .values(collected=redacted(conversation.collected, conversation.redact))
         )
 
 
@@ -192,10 +208,11 @@ def publish(conversation: Conversation, type: str, *, key: str, data: dict[str, 
 def finish(conversation: Conversation, ending: Ending, summary: str | None = None) -> None:
     """The conversation is over, and its tenant is told; a second end changes nothing."""
     at = now()
+    summary = redacted(summary, conversation.redact)
     data: dict[str, Any] = {
         "outcome": ending.outcome.value,
         "reason": ending.reason,
-        "collected": conversation.collected,
+        "collected": redacted(conversation.collected, conversation.redact),
         "summary": summary,
         "turns": len(conversation.turns),
     }
@@ -266,4 +283,5 @@ def _conversation(row: AssistantSession, turns: Sequence[AssistantTurn]) -> Conv
         turns=[Turn(**{name: getattr(turn, name) for name in names}) for turn in turns],
         ending=ending,
         summary=row.summary,
+        redact=config.of(row.tenant_id).redact,
     )

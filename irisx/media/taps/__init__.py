@@ -20,6 +20,8 @@ tap. All its methods run in the reader's greenlet, for all calls in turn: they m
 takes longer than a millisecond goes into a greenlet of the consumer's own (`gevent.spawn`), and
 CPU work from there into a thread (`irisx.media.synthesis.in_thread`).
 
+What the engine tells it meanwhile comes as `told(type, data)`.
+
 The engine's side is `irisx/telephony/taps.py`: `start(switch, call, "name", args, stereo=True)`
 begins a tap, and the reports come, in order and in the call's own greenlet, to the function that
 `irisx/telephony/engine.py` has for the name (`_LISTENERS`). The last report of each tap has the
@@ -27,6 +29,6 @@ type `ended` and a `cause`.
 """
 
 from irisx.media.taps.consumer import Cause, Consumer, Tap
-from irisx.media.taps.messages import Report, Start, Stop
+from irisx.media.taps.messages import Report, Start, Stop, Tell
 
-__all__ = ["Cause", "Consumer", "Report", "Start", "Stop", "Tap"]
+__all__ = ["Cause", "Consumer", "Report", "Start", "Stop", "Tap", "Tell"]

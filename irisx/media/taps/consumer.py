@@ -67,6 +67,9 @@ class Consumer:
     def voice(self, frame: Frame, probability: float) -> None:
         """The next 32 ms of what the party says (256 samples, -1…1); how likely it is speech."""
 
+    def told(self, type: str, data: dict[str, Any]) -> None:
+        """The engine tells something (`telephony/taps.py`)."""
+
     def lost(self, frames: int) -> None:
         """So many frames of 20 ms were skipped here, since the reader had fallen behind."""
 

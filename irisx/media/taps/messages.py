@@ -48,6 +48,15 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Tell:
+    """Something that a tap's consumer should know; it is told in the order of the requests."""
+
+    id: str
+    type: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What the consumer of a tap found out; `at`: epoch s."""
 
@@ -59,12 +68,15 @@ class Report:
     at: float = field(default_factory=time.time)
 
 
-def ask(node: str, request: Start | Stop) -> None:
+Request = Start | Stop | Tell
+
+
+def ask(node: str, request: Request) -> None:
     """Tell the media process beside a node. Raises RedisError."""
     _push(_requests(node), {"verb": type(request).__name__, **asdict(request)})
 
 
-def requests(nodes: Iterable[str], seconds: float) -> Start | Stop | None:
+def requests(nodes: Iterable[str], seconds: float) -> Request | None:
     """The next request, waiting so long at most.
 
     Raises RedisError; ValueError, KeyError or TypeError for what is no request.
@@ -72,7 +84,7 @@ def requests(nodes: Iterable[str], seconds: float) -> Start | Stop | None:
     _, message = _pop(nodes, _requests, seconds)
     if message is None:
         return None
-    kinds: dict[str, type[Start | Stop]] = {"Start": Start, "Stop": Stop}
+    kinds: dict[str, type[Request]] = {"Start": Start, "Stop": Stop, "Tell": Tell}
     return kinds[message.pop("verb")](**message)
 
 

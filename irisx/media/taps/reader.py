@@ -20,7 +20,7 @@ from irisx.media.amd.frames import RATE, Frame, Framer
 from irisx.media.amd.voice import VoiceModel, probabilities
 from irisx.media.taps.consumer import Cause, Consumer, Samples, Tap
 from irisx.media.taps.files import GrowingFile
-from irisx.media.taps.messages import ENDED, Report, Start
+from irisx.media.taps.messages import ENDED, Report, Start, Tell
 
 log = get_logger(__name__)
 
@@ -150,6 +150,11 @@ class Taps:
         """End a tap when all that is in its file was handed on."""
         if (followed := self._followed.get(tap_id)) is not None:
             followed.stopped = True
+
+    def tell(self, request: Tell) -> None:
+        """Hand on what the engine tells a tap's consumer."""
+        if (followed := self._followed.get(request.id)) is not None:
+            self._guarded(followed, lambda: followed.consumer.told(request.type, request.data))
 
     def run(self) -> None:
         """Follow the taps, for ever; run it in a greenlet."""

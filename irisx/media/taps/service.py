@@ -9,7 +9,7 @@ from redis import RedisError
 
 from irisx.kernel.logging import get_logger
 from irisx.media.taps import messages
-from irisx.media.taps.messages import RESTARTED, Report, Start
+from irisx.media.taps.messages import RESTARTED, Report, Start, Tell
 from irisx.media.taps.reader import MakeConsumer, Taps
 from irisx.settings import get_settings
 
@@ -63,6 +63,8 @@ class TapService:
                 continue
             if isinstance(request, Start):
                 self._taps.start(request)
+            elif isinstance(request, Tell):
+                self._taps.tell(request)
             elif request is not None:
                 self._taps.stop(request.id)
 

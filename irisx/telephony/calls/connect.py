@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from irisx.kernel.clock import now
-from irisx.kernel.errors import IrisxError
+from irisx.kernel.errors import IrisxError, invalid
 from irisx.telephony.calls import destinations
 from irisx.telephony.calls.destinations import Target
 from irisx.telephony.calls.live import LiveCall, event_key
@@ -148,6 +148,8 @@ def way_to(
         return _by_carrier(switch, call, target, leg, tried)
     if target.type is DestinationType.AGENT:
         return Way(commands.registered(target.address, SIP_DOMAIN))
+    if target.type is not DestinationType.SIP:
+        raise invalid("destination", f"{destination} is nobody who can be rung")
     return Way(commands.sofia(CARRIER_PROFILE, target.address))
 
 

@@ -1,7 +1,8 @@
-"""Where a call goes next: into a flow, or to somebody who is rung."""
+"""Where a call goes next: into a flow, to an assistant, or to somebody who is rung."""
 
+from irisx.telephony.assistants import run
 from irisx.telephony.calls import connect
-from irisx.telephony.calls.live import LiveCall
+from irisx.telephony.calls.live import LiveCall, Ringing
 from irisx.telephony.dialer import live as campaign
 from irisx.telephony.esl.wire import Event
 from irisx.telephony.ivr import runner
@@ -9,6 +10,7 @@ from irisx.telephony.switch import Switch
 
 _FLOW = "flow_"
 _CAMPAIGN = "camp_"
+_ASSISTANT = "asst_"
 
 
 def forward(switch: Switch, call: LiveCall, destination: str, event: Event) -> None:
@@ -21,6 +23,11 @@ def forward(switch: Switch, call: LiveCall, destination: str, event: Event) -> N
         runner.start(switch, call, destination, event)
     elif destination.startswith(_CAMPAIGN):
         campaign.answered(switch, call, event)
+    elif destination.startswith(_ASSISTANT):
+        runner.leave(switch, call)
+        run.start(switch, call, destination)
     else:
         runner.leave(switch, call)
+        if call.next_whisper is not None:
+            call.ringing, call.next_whisper = Ringing(whisper=call.next_whisper), None
         connect.connect(switch, call, destination)

@@ -12,6 +12,7 @@ from gevent.event import AsyncResult
 
 from irisx.kernel.clock import from_epoch_us, isoformat, now
 from irisx.kernel.ids import call_sid
+from irisx.media.taps import Report
 from irisx.telephony.calls.ended import Ended, hangup_side
 from irisx.telephony.calls.journal import Change, Journal
 from irisx.telephony.calls.models import Call
@@ -49,6 +50,12 @@ class InFlow(Protocol):
     def replace(self) -> None: ...
 
 
+class InTalk(Protocol):
+    """What the reports of its tap tell a conversation with an assistant (`assistants/talk.py`)."""
+
+    def reported(self, report: Report) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ringing:
     """How `connect` rings somebody: how long (s), the number shown, what the callee hears first,
@@ -67,10 +74,12 @@ class LiveCall:
     `partner`: channel bridged with it; `consult`: third leg of an attended transfer, `consulting`:
     the partner who makes it. `leg_seen`: the customer's channel was created. `placing`: an
     outbound attempt is under way, whose failure another carrier may mend, and which tells how
-    it ended in `attempt_end`. `next_destination`: what to connect with when it is parked.
+    it ended in `attempt_end`. `next_destination`: what to connect with when it is parked, after
+    `next_whisper` (a file) was played to who answers.
     `canceled`: our side asked for the end. `carrier_legs`: other legs that take a carrier's place.
     `parked`: legs that are connected with nobody. `masked`: the recording is paused, and digits are
     not noted. `flow`: the IVR flow that the call is in, which decides what comes after a `bridge`;
+    `talk`: its conversation with an assistant;
     `ringing_leg`: the channel that `connect` made last.
     `taps`: consumer and start (epoch ms) of its live audio taps (`telephony/taps.py`).
     """
@@ -100,12 +109,14 @@ class LiveCall:
     canceled: bool = False
     attempt_end: "AsyncResult[Ended]" = field(default_factory=AsyncResult)
     next_destination: str | None = None
+    next_whisper: str | None = None
     recording_path: str | None = None
     recordings: int = 0
     masked: bool = False
     carrier_legs: set[str] = field(default_factory=set)
     parked: set[str] = field(default_factory=set)
     flow: InFlow | None = None
+    talk: InTalk | None = None
     ringing: Ringing = field(default_factory=Ringing)
     ringing_leg: str | None = None
     taps: dict[str, tuple[str, int]] = field(default_factory=dict)

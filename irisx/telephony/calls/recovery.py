@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from irisx.kernel.clock import from_epoch_us, now
 from irisx.kernel.db import transaction
 from irisx.telephony import taps
+from irisx.telephony.assistants import run, talk
 from irisx.telephony.calls import connect, handling, inbound, outbound
 from irisx.telephony.calls.ended import REALM, Ended, parse_ended
 from irisx.telephony.calls.forward import forward
@@ -197,6 +198,8 @@ def _catch_up(switch: Switch, call: LiveCall, dump: Event) -> None:
         switch.legs[call.partner] = call
     if dump.variable(position.VARIABLE):
         runner.resume(switch, call)
+    elif dump.variable(talk.VARIABLE):
+        run.resume(switch, call)
     elif (
         call.partner is None
         and call.consult is None

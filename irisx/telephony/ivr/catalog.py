@@ -10,9 +10,11 @@ from irisx.kernel.errors import Forbidden, ValidationError
 from irisx.kernel.ids import public_id
 from irisx.telephony.ivr import versions
 from irisx.telephony.ivr.flow import Flow
+from irisx.telephony.ivr.nodes.ai_agent import ROOM as AI_AGENT
 from irisx.telephony.ivr.nodes.subflow import Subflow
 from irisx.telephony.ivr.nodes.transfer import Transfer
 from irisx.telephony.ivr.prompt_models import Prompt
+from irisx.tenancy import assistants
 from irisx.tenancy.barring import check_destination
 from irisx.tenancy.models import PhoneNumber, SipAccount, Tenant
 from irisx.tenancy.settings import TenantSettings
@@ -45,10 +47,10 @@ class TenantCatalog:
         return False
 
     def has_assistant(self, assistant_id: str) -> bool:
-        return False
+        return assistants.exists(self._tenant_id, assistant_id)
 
     def room_is_there(self, room: str) -> bool:
-        return False
+        return room == AI_AGENT
 
     def refuses_destination(self, number: str) -> str | None:
         try:

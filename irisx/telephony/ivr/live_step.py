@@ -16,11 +16,15 @@ from typing import Any, TypeVar
 import gevent
 import structlog
 from gevent.event import AsyncResult
+from gevent.event import Event as Signal
 from pydantic import TypeAdapter
 from sqlalchemy.exc import SQLAlchemyError
 
 from irisx.kernel.clock import isoformat, now
 from irisx.settings import get_settings
+from irisx.telephony.assistants.talk import TRANSFERRED, Talk
+from irisx.telephony.assistants.talk import VARIABLE as VARIABLE_OF_TALK
+from irisx.telephony.assistants.talk import hand_over as hand_over_call
 from irisx.telephony.calls import connect
 from irisx.telephony.calls.live import LiveCall, Ringing
 from irisx.telephony.esl import commands
@@ -30,6 +34,9 @@ from irisx.telephony.esl.wire import Event
 from irisx.telephony.ivr import prompts, template, tenant_http, versions, visits
 from irisx.telephony.ivr.audio import Audio
 from irisx.telephony.ivr.flow import Flow, Node
+from irisx.telephony.ivr.nodes.ai_agent import ROOM as AI_AGENT
+from irisx.telephony.ivr.nodes.ai_agent import TRANSFER
+from irisx.telephony.ivr.nodes.base import FAILED, NEXT
 from irisx.telephony.ivr.position import DONE, VARIABLE, Kept
 from irisx.telephony.ivr.scope import Scope
 from irisx.telephony.ivr.step import (
@@ -69,6 +76,8 @@ _OUTCOMES = {
     "ALLOTTED_TIMEOUT": TransferOutcome.NO_ANSWER,
     "PROGRESS_TIMEOUT": TransferOutcome.NO_ANSWER,
 }
+#: How a conversation ended -> how its node is left; any other end is an ordinary one.
+_TALKED = {"escalated": TRANSFER, "limit": TRANSFER, "failed": FAILED}
 _App = tuple[str, str]
 
 #: What a channel in a flow is told first: `a.wav!b.wav` is played without a gap (one of 250 ms is
@@ -378,8 +387,42 @@ class LiveStep:
             return self._answer(tenant_http.ask(request, key, secret))
 
     def hand_over(self, hand_over: HandOver) -> str:
+        answer = self._answered(str)
+        if answer is not None:
+            return answer
+        if hand_over.room == AI_AGENT:
+            return self._answer(self._talk(hand_over))
         self.explain(f"the room {hand_over.room} is not there yet")
         return "failed"
+
+    def _talk(self, hand_over: HandOver) -> str:
+        """Until an assistant has talked with the caller; how that ended."""
+        back, self._back = self._back, None
+        if back is None:
+            self._queue([])
+            self._drain()
+        talk = Talk(
+            self._switch,
+            self._call,
+            hand_over.target,
+            context=hand_over.options["instructions"],
+            max_seconds=hand_over.options["max_seconds"],
+            escalates=True,
+            back=back,
+        )
+        try:
+            with self._limited():
+                ended = talk.run()
+        except TimeLimit:
+            self._stop()
+            raise
+        self._interrupted_by = None
+        self._untold[VARIABLE_OF_TALK] = ""
+        self.explain(f"{ended.outcome} {ended.reason}".strip())
+        if ended.outcome == TRANSFERRED and ended.destination is not None:
+            hand_over_call(self._switch, self._call, ended, ended.destination)
+            Signal().wait()  # until the call is taken out of the flow
+        return _TALKED.get(ended.outcome, NEXT)
 
     # -- replay ---------------------------------------------------------------------------------
 

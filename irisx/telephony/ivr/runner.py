@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from irisx.kernel.clock import isoformat
+from irisx.telephony.assistants import talk
 from irisx.telephony.calls.live import LiveCall, Ringing
 from irisx.telephony.esl import commands
 from irisx.telephony.esl.errors import ChannelGone, EslError
@@ -118,10 +119,12 @@ class FlowRun:
         walk(self._step, kept.position)
 
     def _resume(self) -> None:
-        # Event-lock: this runs when all is done that the channel had been told.
-        barrier = self._switch.connection.execute(self._call.uuid, "unset", "irisx_flow_back")
-        barrier.wait(_CATCH_UP_SECONDS)
         dump = self._switch.dump(self._call.uuid)
+        if dump is not None and not dump.variable(talk.VARIABLE):
+            # Event-lock: this runs when all is done that the channel had been told.
+            barrier = self._switch.connection.execute(self._call.uuid, "unset", "irisx_flow_back")
+            barrier.wait(_CATCH_UP_SECONDS)
+            dump = self._switch.dump(self._call.uuid)
         if dump is None:
             return
         try:
@@ -155,7 +158,7 @@ def resume(switch: Switch, call: LiveCall) -> None:
 
 
 def leave(switch: Switch, call: LiveCall) -> None:
-    """Take a call out of the flow that it is in, if it is in one.
+    """Take a call out of the flow, or the conversation, that it is in, if it is in one.
 
     Before anything is done to its channel that the flow would take for an outcome.
     """
@@ -165,6 +168,7 @@ def leave(switch: Switch, call: LiveCall) -> None:
         call.ringing = Ringing()
         switch.run(
             commands.uuid_setvar(call.uuid, VARIABLE, ""),
+            commands.uuid_setvar(call.uuid, talk.VARIABLE, ""),
             commands.uuid_setvar(call.uuid, "hangup_after_bridge", "true"),
         )
 

@@ -8,10 +8,12 @@ import pytest
 from sqlalchemy import select, update
 from standardwebhooks import Webhook
 
+from irisx.intelligence import config
 from irisx.intelligence.assistants.models import AssistantTurn
 from irisx.kernel.db import transaction
 from irisx.kernel.events import DomainEvent
 from irisx.tenancy import signing
+from irisx.tenancy.access import SYSTEM
 from irisx.tenancy.models import Tenant
 from tests.api.client import ApiClient
 from tests.openai_server import OpenAiServer, Turn, openai_server
@@ -94,6 +96,24 @@ def test_it_greets_answers_and_keeps_the_turns(
     assert [row["id"] for row in listed["sessions"]] == [talk.id]
 
 
+def test_answers_rest_on_the_knowledge_base_and_keep_their_sources(
+    client: ApiClient, model: Callable[..., OpenAiServer]
+) -> None:
+    collection = client.post("/v1/ai/knowledge", {"title": "Shop"}, status=201)["id"]
+    hours = {"title": "Hours", "content": "We are open from nine to five on weekdays."}
+    item = client.post("/v1/ai/knowledge", hours | {"knowledge_base_id": collection}, status=201)[
+        "id"
+    ]
+    other = {"title": "Other hours", "content": "The other shop is open at night."}
+    client.post("/v1/ai/knowledge", other, status=201)
+    server = model(Turn(["From nine to five."]))
+    talk = Talk(client, knowledge_base_id=collection)
+    said = talk.say("When are you open?")
+    assert [(one["item_id"], one["title"]) for one in said["turn"]["sources"]] == [(item, "Hours")]
+    told = json.dumps(server.bodies("/chat/completions")[-1]["messages"])
+    assert "nine to five on weekdays" in told and "at night" not in told
+
+
 def test_without_a_language_model_it_says_what_it_is(client: ApiClient) -> None:
     said = Talk(client).say("When are you open?")
     assert (said["provider"], said["sandbox"]) == ("local", True)
@@ -152,6 +172,20 @@ def test_what_it_collects_is_kept_and_known(
     assert (
         "order_number: 12345678" in server.bodies("/chat/completions")[-1]["messages"][0]["content"]
     )
+
+
+def test_numbers_that_a_tenant_does_not_keep_are_not_kept(
+    client: ApiClient, tenant: Tenant, model: Callable[..., OpenAiServer]
+) -> None:
+    config.change(SYSTEM, tenant.id, {"redact": ["card"]})
+    card = "4111 1111 1111 1111"
+    server = model(uses("card", {"value": card}, "Thank you."))
+    tool = {"type": "collect", "name": "card", "description": "The card"}
+    talk = Talk(client, tools=[tool])
+    talk.say(f"It is {card}, please")
+    assert "4111" not in json.dumps(talk.kept())
+    assert talk.kept()["turns"][1]["heard"] == "It is [redacted] please"
+    assert card in json.dumps(server.bodies("/chat/completions")[-1])  # the model was told
 
 
 def test_a_webhook_is_asked_signed_and_its_answer_read(

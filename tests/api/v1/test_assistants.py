@@ -88,6 +88,7 @@ def webhook(url: str) -> dict[str, Any]:
             "tools.0.destination",
         ),
         ({"knowledge_base_id": "kb"}, "knowledge_base_id"),
+        ({"knowledge_base_id": "kb_999"}, "knowledge_base_id"),
         ({"colour": "red"}, "colour"),
     ],
     ids=str,

@@ -12,6 +12,7 @@ from irisx.intelligence.assistants.dialogue import (
     Action,
     Answered,
     Began,
+    Broken,
     Dialogue,
     Drop,
     End,
@@ -221,10 +222,22 @@ def test_the_caller_leaves() -> None:
     assert call.does(Sentence(1, "Late."), Tick(), Left()) == []
 
 
+def test_without_speech_it_ends_at_once() -> None:
+    call = Call()
+    call.asks()
+    call.does(Sentence(1, "At nine."))
+    assert call.does(Broken("speech")) == [
+        Stop(),
+        Drop(1),
+        End(Ending(Outcome.FAILED, "speech")),
+    ]
+
+
 numbers = st.integers(0, 6)
 happenings = st.one_of(
     st.just(Began()),
     st.just(Left()),
+    st.just(Broken("speech")),
     st.builds(Said, numbers),
     st.builds(Recognized, numbers, st.sampled_from(["", "Yes."])),
     st.builds(Unrecognized, numbers),

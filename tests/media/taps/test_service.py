@@ -8,7 +8,7 @@ import gevent
 import numpy as np
 import pytest
 
-from irisx.media.taps import Consumer, Report, Start, Stop, Tap, messages, reader
+from irisx.media.taps import Consumer, Report, Start, Stop, Tap, Tell, messages, reader
 from irisx.media.taps.consumer import Samples
 from irisx.media.taps.service import TapService
 from irisx.settings import get_settings
@@ -28,6 +28,9 @@ class Loud(Consumer):
             self._tap.report("loud", {"peak": int(said.max())})
             self._tap.close()
 
+    def told(self, type: str, data: dict[str, Any]) -> None:
+        self._tap.report(f"heard {type}", data)
+
 
 @pytest.fixture
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -46,6 +49,17 @@ def service(directory: Path) -> Iterator[None]:
 def reports() -> Iterator[Report]:
     while (found := messages.reports([NODE], 5.0)) is not None:
         yield found[1]
+
+
+def test_a_consumer_is_told_what_the_engine_says(service: None) -> None:
+    request = Start(NODE, "a-call", "loud", {})
+    messages.ask(NODE, request)
+    messages.ask(NODE, Tell("nobody", "played", {"play": 1}))
+    messages.ask(NODE, Tell(request.id, "played", {"play": 2}))
+    said = reports()
+    assert next(said).type == messages.RESTARTED
+    heard = next(said)
+    assert (heard.tap, heard.type, heard.data) == (request.id, "heard played", {"play": 2})
 
 
 def test_an_engine_is_told_of_a_start_and_of_what_a_consumer_found(
