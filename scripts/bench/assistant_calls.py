@@ -2,8 +2,8 @@
 
 The models are a local HTTP server that answers in a fixed time: recognition after RECOGNITION_S,
 the first words after CHAT_S, the rest of the sentences one after the other. What is reported is
-what the caller's telephone measures (`assistant_phone.py`) beyond the models' time. Once in between
-the engine is killed. Ends with 1 where a conversation did not go on.
+what the caller's telephone measures (`assistant_phone.py`) beyond the models' time. In one call the
+engine is killed, and its times are shown apart. Ends with 1 where a conversation did not go on.
 """
 
 # ruff: noqa: E402
@@ -82,14 +82,12 @@ def main() -> int:
         for index in range(calls):
             kills = index == calls // 2
             for line in call(irisx, question, kills=kills):
-                answers += [line["answer_ms"]] if "answer_ms" in line else []
-                stops += [line["stop_ms"]] if "stop_ms" in line else []
+                print("engine killed:" if kills else "", line, flush=True)
                 faults += [line["fault"]] if "fault" in line else []
-                print("killed:" if kills else "", line, flush=True)
+                if not kills:  # what is said while no engine is there waits for the next one
+                    answers += [line["answer_ms"]] if "answer_ms" in line else []
+                    stops += [line["stop_ms"]] if "stop_ms" in line else []
         print_kept(irisx)
-        if os.environ.get("KEEP_LOGS"):
-            for part in ("engine", "media"):
-                Path(f"/tmp/assist-{part}.log").write_text(irisx.log(part))
     fixed = round((RECOGNITION_S + CHAT_S) * 1000)
     print(f"{calls} calls, the engine killed in one; load {load:.1f}, {os.cpu_count()} CPUs")
     print(f"models: recognition {RECOGNITION_S * 1000:.0f} ms, first words {CHAT_S * 1000:.0f} ms;")

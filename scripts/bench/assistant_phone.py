@@ -14,9 +14,11 @@ import json
 import sys
 import time
 import wave
+from contextlib import suppress
 
 import numpy as np
 from baresip import Account, AudioNotActive, AudioRestarted, Config, Runtime, UserAgent
+from baresip.errors import StaleHandleError
 
 _RATE = 8000
 #: Root mean square of a frame of 20 ms that somebody can hear.
@@ -121,7 +123,8 @@ async def main(uri: str, port: int, question: np.ndarray, turns: int) -> None:
             break
         tell(answer_ms=round((phone.first_heard_at - last) * 1000))
         await phone.until(lambda: phone.silent_for(1.0), 60)
-    await call.hangup()
+    with suppress(StaleHandleError):  # the other side was faster
+        await call.hangup()
     await phone.until(lambda: False, 0.5)
     await runtime.close()
 

@@ -17,7 +17,7 @@ from irisx.media.taps import messages
 from irisx.settings import get_settings
 from irisx.tenancy.access import SYSTEM
 from irisx.tenancy.models import PhoneNumber, Tenant
-from tests.contract.rig import Line, Machine, Rig
+from tests.contract.rig import ANSWERS, Line, Machine, Rig
 from tests.contract.test_ivr import CALLED, ended, node, pause, publish
 from tests.contract.test_recovery import EngineProcess, engine_process, restart
 from tests.waiting import wait_until
@@ -114,6 +114,26 @@ def test_a_caller_who_hangs_up_ends_the_conversation(line: Rig, assistant: str) 
     line.wait_status(call_id, "completed", timeout=20)
     row, _ = session_of(call_id)
     assert row.outcome is Outcome.HUNG_UP
+
+
+def test_a_caller_who_takes_too_long_is_handed_over(line: Rig, tenant: Tenant, media: None) -> None:
+    """The longest time is the one end that a caller who says nothing can reach."""
+    taken_over = {"type": "number", "to": line.far_end(ANSWERS)}
+    patient = {"seconds": 60, "prompts": [], "goodbye": "Goodbye."}
+    fields = FIELDS | {
+        "silence": patient,
+        "limits": {"max_seconds": 10},
+        "phrases": {"handover": "One moment."},
+        "escalation": taken_over,
+    }
+    assistant = public_id("asst", service.create(SYSTEM, tenant.id, **fields).row.id)
+    line.destination(CALLED, {"type": "assistant", "id": assistant})
+    call_id = call_in(line)
+    line.wait_line(call_id, "call.bridged", timeout=60)
+    row, turns = session_of(call_id)
+    assert (row.outcome, row.destination) == (Outcome.LIMIT, taken_over)
+    assert turns[-1].answer == "One moment."
+    line.wait_status(call_id, "completed", timeout=20)
 
 
 class TestEngineKilled:
