@@ -19,6 +19,7 @@ from irisx.messaging.contacts import reactions as contact_reactions
 from irisx.messaging.conversations.service import open_snoozed
 from irisx.messaging.sending import Sender
 from irisx.telephony.calls import recording_jobs
+from irisx.telephony.dialer import imports
 from irisx.telephony.dialer.dialler import Dialler
 from irisx.telephony.dialer.settling import settle
 from irisx.telephony.ivr import messages, prompt_jobs
@@ -37,6 +38,7 @@ def jobs() -> list[Job]:
         Job("recordings.delete_expired", recording_jobs.delete_expired, _HOUR),
         Job("recordings.erase_deleted", recording_jobs.erase_deleted, 60.0),
         Dialler().job,
+        Job("campaigns.import", imports.read_next, 5.0),
         Job("campaigns.settle", settle, 0.5, topic=events.TOPIC),
         Job("ivr.announce_messages", messages.announce, 2.0),
         Job("ivr.speak_published", prompt_jobs.speak_published, 2.0),

@@ -32,6 +32,9 @@ class Storage(Protocol):
     def put(self, source: Path, name: str, content_type: str) -> str:
         """Keep the file's bytes, durably; the location. Repeating it is harmless."""
 
+    def get(self, location: str, target: Path) -> None:
+        """Copy the bytes to a local file."""
+
     def delete(self, location: str) -> None:
         """Remove the bytes; nothing happens if they are gone already."""
 
@@ -81,6 +84,12 @@ class Directory:
                 raise StorageError(f"{self._root}: {error.strerror}") from error
         return FILE + str(target)
 
+    def get(self, location: str, target: Path) -> None:
+        try:
+            shutil.copyfile(location.removeprefix(FILE), target)
+        except OSError as error:
+            raise StorageError(f"{location}: {error.strerror}") from error
+
     def delete(self, location: str) -> None:
         try:
             Path(location.removeprefix(FILE)).unlink(missing_ok=True)
@@ -120,6 +129,10 @@ class Bucket:
             extra = {"ContentType": content_type}
             _s3().upload_file(str(source), self._bucket, key, ExtraArgs=extra)
         return f"{S3}{self._bucket}/{key}"
+
+    def get(self, location: str, target: Path) -> None:
+        with _s3_errors():
+            _s3().download_file(self._bucket, _key(location), str(target))
 
     def delete(self, location: str) -> None:
         with _s3_errors():

@@ -24,7 +24,7 @@ from irisx.telephony.calls.models import Call, Recording, RecordingStatus
 from irisx.telephony.calls.states import CallStatus, Direction
 from irisx.telephony.dialer import contacts
 from irisx.telephony.dialer.contacts import Draft
-from irisx.telephony.dialer.models import Campaign, DoNotCall
+from irisx.telephony.dialer.models import Campaign, CampaignImport, DoNotCall, ImportStatus
 from irisx.telephony.dialer.pacing import DialMode
 from irisx.telephony.ivr import service as ivr
 from irisx.telephony.ivr.prompt_models import Prompt
@@ -53,6 +53,7 @@ class ForeignIds(dict[str, str]):
         "contact_id": "cct",
         "entry_id": "dnc",
         "flow_id": "flow",
+        "import_id": "imp",
         "item_id": "kb",
         "conversation_id": "conv",
         "key_id": "key",
@@ -186,6 +187,16 @@ class ForeignIds(dict[str, str]):
             session.flush()
             draft = Draft(["+12025550199"])
             contact = contacts.store(session, campaign, [draft]).contacts[0]
+            upload = CampaignImport(
+                tenant_id=tenant_id,
+                campaign_id=campaign.id,
+                filename="their.csv",
+                format="csv",
+                mapping={},
+                size_bytes=1,
+                status=ImportStatus.COMPLETED,
+            )
+            session.add(upload)
             entry = DoNotCall(tenant_id=tenant_id, number="+12025550198")
             session.add(entry)
         item = knowledge.add(SYSTEM, tenant_id, title="Theirs", content="Their opening hours.")
@@ -198,6 +209,7 @@ class ForeignIds(dict[str, str]):
             contact_id=contact.public_id,
             entry_id=entry.public_id,
             flow_id=flow.flow.public_id,
+            import_id=upload.public_id,
             item_id=item.public_id,
             key_id=key.row.public_id,
             message_id=message.public_id,

@@ -1,5 +1,6 @@
 """Every operation × who asks: the one table of who may do what. A new operation needs a row."""
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ WEBHOOK = {"url": "https://example.com/hook", "events": ["call.completed"]}
 AGENT = {"name": "Ann", "contact": {"type": "number", "phone_number": "+15555550100"}}
 CAMPAIGN = {"name": "Spring", "mode": "broadcast", "message": {"text": "Hello."}}
 CONTACTS = {"contacts": [{"numbers": ["+12025550123"]}]}
+PREVIEWER = {"agent_id": "agent_1"}
 NOT_CALLED = {"numbers": ["+12025550123"]}
 REPLAY = {"event_id": "evt_1"}
 ASSISTANT = {"name": "Assistant", "greeting": "Hello"}
@@ -39,7 +41,8 @@ ADMINISTRATOR = {"email": "a@example.com", "name": "A", "password": "long enough
 
 @dataclass(frozen=True)
 class Row:
-    """One operation. `access`: a permission, PUBLIC or ADMIN. `body`: one that is valid.
+    """One operation. `access`: a permission, PUBLIC or ADMIN. `body`: one that is valid; `file`:
+    that of a multipart body.
 
     `admin`: status for an administrator, on rows that do not exist where the path names one.
     """
@@ -49,6 +52,7 @@ class Row:
     access: str
     body: Any = None
     admin: int | None = None
+    file: bytes | None = None
 
 
 SMS = {"to": "+15555550110", "body": "Hello"}
@@ -105,6 +109,31 @@ ROWS = [
         "campaigns:write",
         {"code": "success"},
     ),
+    Row("POST", "/v1/campaigns/{campaign_id}/preview", "campaigns:write", PREVIEWER),
+    Row(
+        "POST",
+        "/v1/campaigns/{campaign_id}/contacts/{contact_id}/accept",
+        "campaigns:write",
+        PREVIEWER,
+    ),
+    Row(
+        "POST",
+        "/v1/campaigns/{campaign_id}/contacts/{contact_id}/skip",
+        "campaigns:write",
+        PREVIEWER,
+    ),
+    Row("GET", "/v1/campaigns/{campaign_id}/stats", "campaigns:read"),
+    Row("GET", "/v1/campaigns/{campaign_id}/results", "campaigns:read"),
+    Row("GET", "/v1/campaigns/{campaign_id}/results/export", "campaigns:read"),
+    Row(
+        "POST",
+        "/v1/campaigns/{campaign_id}/contacts/import",
+        "campaigns:write",
+        file=b"phone\n+12025550123\n",
+    ),
+    Row("GET", "/v1/campaigns/{campaign_id}/contacts/imports", "campaigns:read"),
+    Row("GET", "/v1/campaigns/{campaign_id}/contacts/imports/{import_id}", "campaigns:read"),
+    Row("GET", "/v1/campaigns/{campaign_id}/contacts/imports/{import_id}/rows", "campaigns:read"),
     Row("GET", "/v1/campaigns/do-not-call", "campaigns:read"),
     Row("POST", "/v1/campaigns/do-not-call", "campaigns:write", NOT_CALLED),
     Row("DELETE", "/v1/campaigns/do-not-call/{entry_id}", "campaigns:write"),
@@ -309,7 +338,11 @@ def name(row: Row) -> str:
 def ask(client: ApiClient, row: Row, ids: dict[str, str] | None = None) -> tuple[int, str | None]:
     """Status and error code of an operation; parameters without an id name nothing."""
     path = row.path.format_map(ids if ids is not None else _Nothing())
-    response = client.request(row.method, path, json=row.body)
+    if row.file is None:
+        response = client.request(row.method, path, json=row.body)
+    else:
+        upload = (io.BytesIO(row.file), "list.csv")
+        response = client.request(row.method, path, data={"file": upload})
     body = client.body(response)
     return response.status_code, body.get("code") if isinstance(body, dict) else None
 

@@ -85,7 +85,11 @@ def test_an_engine_killed_while_it_dials_loses_nobody_and_dials_nobody_twice(
     with engine_process(running_switch) as engine, dials(running_switch.url) as dialled:
         numbers = people(plain, 12)
         campaign = Campaigning(
-            plain.tenant, fields={"message": {"silence_ms": 2000}}, max_concurrent=6, retries=[]
+            plain.tenant,
+            sandbox=plain.sandbox,
+            fields={"message": {"silence_ms": 2000}},
+            max_concurrent=6,
+            retries=[],
         )
         campaign.add(*numbers)
         campaign.start()

@@ -19,9 +19,9 @@ from irisx.api.schemas import (
 from irisx.api.v1.agents import AgentId
 from irisx.api.v1.campaigns import CampaignId
 from irisx.telephony.calls.destinations import Number
-from irisx.telephony.dialer import contacts
+from irisx.telephony.dialer import contacts, preview
 from irisx.telephony.dialer.contacts import MAX_NUMBERS, Draft
-from irisx.telephony.dialer.models import CampaignContact
+from irisx.telephony.dialer.models import CampaignAttempt, CampaignContact
 from irisx.telephony.dialer.options import Code, Region
 from irisx.telephony.dialer.states import AttemptResult, ContactStatus
 from irisx.tenancy.access import Caller
@@ -181,3 +181,54 @@ def dispose_campaign_contact(
     again, or never called any more (its numbers go on your do-not-call list)."""
     row = contacts.dispose(caller, caller.tenant_id, campaign_id, contact_id, **dict(body))
     return shown(row)
+
+
+# --- preview --------------------------------------------------------------------------------------
+
+
+class PreviewAgent(Body):
+    agent_id: AgentId
+
+
+class PreviewedContact(Answer):
+    contact: CampaignContactAnswer | None = Field(description="Null: nobody may be called now.")
+    reserved_until: Timestamp | None = Field(description="Then others get the contact.")
+
+
+class PreviewCall(Answer):
+    call_sid: str
+    contact_id: ContactId
+
+
+@router.post("/v1/campaigns/<campaign_id>/preview", access=_WRITE, answer=PreviewedContact)
+def preview_campaign_contact(
+    caller: Caller, campaign_id: CampaignId, body: PreviewAgent
+) -> dict[str, Any]:
+    """Show an available agent of a running preview campaign the next contact. It is the agent's
+    until it is called or skipped, for three minutes after the last time that it was asked for."""
+    row = preview.next_contact(caller.tenant_id, campaign_id, body.agent_id)
+    return {
+        "contact": None if row is None else shown(row),
+        "reserved_until": row and row.reserved_until,
+    }
+
+
+@router.post(
+    "/v1/campaigns/<campaign_id>/contacts/<contact_id>/accept",
+    access=_WRITE,
+    answer=PreviewCall,
+    status=202,
+)
+def accept_campaign_contact(
+    caller: Caller, campaign_id: CampaignId, contact_id: ContactId, body: PreviewAgent
+) -> CampaignAttempt:
+    """Call the contact that the agent looks at; whoever answers is connected with that agent."""
+    return preview.accept(caller, caller.tenant_id, campaign_id, contact_id, body.agent_id)
+
+
+@router.post("/v1/campaigns/<campaign_id>/contacts/<contact_id>/skip", access=_WRITE)
+def skip_campaign_contact(
+    caller: Caller, campaign_id: CampaignId, contact_id: ContactId, body: PreviewAgent
+) -> None:
+    """Leave the contact that the agent looks at to others, and to a later time."""
+    preview.skip(caller, caller.tenant_id, campaign_id, contact_id, body.agent_id)

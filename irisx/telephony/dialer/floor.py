@@ -2,11 +2,11 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, func, select, union
+from sqlalchemy import and_, exists, func, select, union
 from sqlalchemy.orm import Session
 
 from irisx.kernel.clock import now
-from irisx.telephony.acd.models import QueueMember, QueueOffer
+from irisx.telephony.acd.models import QueueCall, QueueMember, QueueOffer
 from irisx.telephony.calls.models import Call
 from irisx.telephony.calls.states import CallStatus
 from irisx.telephony.dialer.models import Campaign, CampaignAttempt
@@ -73,6 +73,8 @@ def _occupied(session: Session, campaign: Campaign) -> set[int]:
 
 
 def _calls(session: Session, campaign: Campaign) -> list[Call]:
+    """Those that have no agent yet."""
+    talking = exists().where(QueueCall.call_id == Call.id, QueueCall.answered_at.is_not(None))
     query = (
         select(Call)
         .join(
@@ -83,6 +85,7 @@ def _calls(session: Session, campaign: Campaign) -> list[Call]:
             CampaignAttempt.campaign_id == campaign.id,
             CampaignAttempt.result.is_(None),
             Call.status.in_([CallStatus.INITIATED, CallStatus.RINGING, CallStatus.IN_PROGRESS]),
+            ~talking,
         )
     )
     return list(session.scalars(query))

@@ -5,10 +5,11 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, Integer, func, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from irisx.kernel.db import Base, text_enum
+from irisx.kernel.ids import call_sid
 from irisx.telephony.dialer.pacing import DialMode
 from irisx.telephony.dialer.states import AttemptResult, CampaignStatus, ContactStatus
 from irisx.tenancy.models import Noun
@@ -172,6 +173,10 @@ class CampaignAttempt(Base):
         {"postgresql_partition_by": "RANGE (started_at)"},
     )
 
+    @property
+    def call_sid(self) -> str:
+        return call_sid(self.id)
+
 
 class DoNotCall(Noun, Base):
     """A number that is not called: of the platform (no tenant), a tenant, or one campaign."""
@@ -244,12 +249,12 @@ class CampaignImport(Noun, Base):
     )
 
 
-class CampaignImportRow(Base):
-    """A row of a file that became no contact: its number in the file, and why."""
+class CampaignImportRow(Noun, Base):
+    """What is wrong with a cell of a file. `row`: as spreadsheets count, the header is 1."""
 
+    PREFIX = "improw"
     __tablename__ = "campaign_import_rows"
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     import_id: Mapped[int] = mapped_column(ForeignKey("campaign_imports.id", ondelete="CASCADE"))
     row: Mapped[int] = mapped_column(Integer)
     field: Mapped[str]

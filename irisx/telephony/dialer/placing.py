@@ -81,6 +81,29 @@ def place_calls(session: Session, campaign: Campaign, wanted: int) -> list[Campa
     return placed
 
 
+def next_due(session: Session, campaign: Campaign, look_at: int) -> CampaignContact | None:
+    """The next contact that may be called now, of so many that are looked at; nothing is placed.
+    The campaign's row must be locked."""
+    options = options_of(campaign)
+    found = _due(session, campaign, options, look_at)
+    known = _what_is_known(session, campaign, options, [contact.number for contact in found])
+    tenant = session.get_one(Tenant, campaign.tenant_id)
+    settings = TenantSettings.model_validate(tenant.settings)
+    for contact in found:
+        if may_be_called(session, campaign, options, settings, known, contact):
+            return contact
+    return None
+
+
+def allowed(
+    session: Session, campaign: Campaign, settings: TenantSettings, contact: CampaignContact
+) -> bool:
+    """Whether every rule lets this contact be called now (`may_be_called`)."""
+    options = options_of(campaign)
+    known = _what_is_known(session, campaign, options, [contact.number])
+    return may_be_called(session, campaign, options, settings, known, contact)
+
+
 def _due(
     session: Session, campaign: Campaign, options: CampaignOptions, limit: int
 ) -> Sequence[CampaignContact]:
@@ -249,6 +272,7 @@ def call(
         options={
             "ring_timeout_s": options.ring_seconds,
             "on_answer": {"type": "campaign", "id": campaign.public_id},
+            "queue": {"agent": agent_id, "auto_answer": True},
             "campaign": _instructions(campaign, options, contact, agent_id),
         },
     )

@@ -3,23 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from irisx.kernel.clock import now
 from irisx.kernel.db import transaction
-from irisx.kernel.ids import call_sid
 from irisx.kernel.jobs import wake
+from irisx.telephony.acd.models import QueueCall
 from irisx.telephony.calls.models import Call
 from irisx.telephony.calls.states import ENDED
 from irisx.telephony.dialer import campaigns, contacts
 from irisx.telephony.dialer.models import Campaign, CampaignAttempt, CampaignContact
 from irisx.telephony.dialer.placing import set_number
 from irisx.telephony.dialer.results import NUMBER_DEAD, next_call, unanswered
-from irisx.telephony.dialer.stages import PERSON, Stage, stage_of, time_of
+from irisx.telephony.dialer.stages import Stage, stage_of
 from irisx.telephony.dialer.states import (
     OPEN_CONTACTS,
+    PERSON_RESULTS,
     UNCOUNTED,
     AttemptResult,
     ContactStatus,
@@ -28,21 +30,23 @@ from irisx.telephony.dialer.states import (
 BATCH = 100
 
 _BY_STAGE = {
-    Stage.CONNECTED: AttemptResult.CONNECTED,
     Stage.PLAYING: AttemptResult.CONNECTED,
     Stage.DROPPED: AttemptResult.DROPPED,
-    Stage.MACHINE: AttemptResult.MACHINE,
-    Stage.MESSAGE_LEFT: AttemptResult.MESSAGE_LEFT,
-    Stage.FAX: AttemptResult.FAX,
-    Stage.DETECTING: AttemptResult.ABANDONED,
-    Stage.WAITING: AttemptResult.ABANDONED,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class _Ended:
+class Ended:
+    """A call that is over. `queued`: its talk with an agent, or else its wait for one."""
+
     attempt: CampaignAttempt
     call: Call
+    queued: QueueCall | None = None
+
+    @property
+    def talked(self) -> QueueCall | None:
+        answered = self.queued is not None and self.queued.answered_at is not None
+        return self.queued if answered else None
 
 
 def settle() -> bool:
@@ -62,9 +66,11 @@ def settle() -> bool:
         .with_for_update(of=CampaignAttempt, skip_locked=True)
     )
     with transaction() as session:
-        ended = [_Ended(attempt, call) for attempt, call in session.execute(statement)]
-        if not ended:
+        over = [(attempt, call) for attempt, call in session.execute(statement)]
+        if not over:
             return False
+        queued = _queued(session, [call.id for _, call in over])
+        ended = [Ended(attempt, call, queued.get(call.id)) for attempt, call in over]
         found = _campaigns(session, ended)
         for one in ended:
             _settle(session, found[one.attempt.campaign_id], one)
@@ -72,55 +78,55 @@ def settle() -> bool:
     return len(ended) == BATCH
 
 
-def _campaigns(session: Session, ended: Sequence[_Ended]) -> dict[int, Campaign]:
+def _campaigns(session: Session, ended: Sequence[Ended]) -> dict[int, Campaign]:
     ids = {one.attempt.campaign_id for one in ended}
     query = select(Campaign).where(Campaign.id.in_(ids))
     return {row.id: row for row in session.scalars(query)}
 
 
-def _settle(session: Session, campaign: Campaign, ended: _Ended) -> None:
+def _queued(session: Session, call_ids: Sequence[UUID]) -> dict[UUID, QueueCall]:
+    """By call: the time in a queue in which it got an agent, or the last one."""
+    query = (
+        select(QueueCall)
+        .where(QueueCall.call_id.in_(call_ids))
+        .order_by(QueueCall.answered_at.is_not(None), QueueCall.entered_at)
+    )
+    return {row.call_id: row for row in session.scalars(query)}
+
+
+def _settle(session: Session, campaign: Campaign, ended: Ended) -> None:
     attempt, call = ended.attempt, ended.call
-    result = result_of(call)
-    stage = stage_of(call.options)
+    result = result_of(ended)
     assert call.ended_at is not None
     attempt.result = result
     attempt.counted = result not in UNCOUNTED
-    attempt.person = call.answered_at is not None and (stage is None or stage in PERSON)
+    attempt.person = result in PERSON_RESULTS
     attempt.cause = call.reason
     attempt.answered_at, attempt.ended_at = call.answered_at, call.ended_at
     attempt.settled_at = now()
-    _measure(attempt, call)
-    agent = call.options["campaign"].get("connected_to")
-    if agent is not None:
-        attempt.agent_id = int(agent.removeprefix("agent_"))
+    attempt.ring_ms = _ms(call.initiated_at, call.answered_at or call.ended_at)
+    if ended.queued is not None:
+        attempt.wait_ms, attempt.talk_ms = ended.queued.wait_ms, ended.queued.talk_ms
+    if ended.talked is not None:
+        attempt.agent_id = ended.talked.agent_id
     contact = session.get(CampaignContact, attempt.contact_id, with_for_update=True)
     if contact is not None and contact.attempt_id == attempt.id:
         _move_on(session, campaign, contact, attempt)
     _tell(session, campaign, contact, attempt)
 
 
-def result_of(call: Call) -> AttemptResult:
-    """How the call of a campaign ended, by what the switch and the engine say of it."""
+def result_of(ended: Ended) -> AttemptResult:
+    """How the call of a campaign ended, by what the switch, the engine and the queue say of it."""
+    call = ended.call
     if call.answered_at is None:
         return unanswered(call.status, call.reason)
+    if ended.talked is not None:
+        return AttemptResult.CONNECTED
     stage = stage_of(call.options)
-    if stage is not None:
+    if stage is not None and stage is not Stage.WAITING:
         return _BY_STAGE[stage]
-    # Answered, and over before an engine came to it: whoever hung up waited for nothing.
+    # Nobody was there for whoever answered. It is our doing unless it was they who hung up.
     return AttemptResult.ABANDONED if call.hangup_by == "remote" else AttemptResult.DROPPED
-
-
-def _measure(attempt: CampaignAttempt, call: Call) -> None:
-    assert call.ended_at is not None
-    attempt.ring_ms = _ms(call.initiated_at, call.answered_at or call.ended_at)
-    if call.answered_at is None:
-        return
-    connected = time_of(call.options, Stage.CONNECTED)
-    waiting = time_of(call.options, Stage.WAITING)
-    if waiting is not None:
-        attempt.wait_ms = _ms(waiting, connected or call.ended_at)
-    if connected is not None:
-        attempt.talk_ms = _ms(connected, call.ended_at)
 
 
 def _ms(start: datetime, end: datetime) -> int:
@@ -180,7 +186,7 @@ def _tell(
     attempt: CampaignAttempt,
 ) -> None:
     assert attempt.ended_at is not None and attempt.result is not None
-    sid = call_sid(attempt.id)
+    sid = attempt.call_sid
     data = {
         "contact_id": f"{CampaignContact.PREFIX}_{attempt.contact_id}",
         "call_sid": sid,

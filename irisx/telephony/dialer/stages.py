@@ -13,32 +13,16 @@ from irisx.kernel.clock import isoformat
 
 
 class Stage(StrEnum):
-    """DETECTING: person or machine? WAITING: for an agent. DROPPED: there was none in time, and
-    the safe-harbour message is played. PLAYING: the campaign's message or flow."""
+    """WAITING: for an agent; whether one came, the queue's records say. DROPPED: there was none in
+    time, and the safe-harbour message is played. PLAYING: the campaign's message or flow."""
 
-    DETECTING = "detecting"
     WAITING = "waiting"
-    CONNECTED = "connected"
     DROPPED = "dropped"
     PLAYING = "playing"
-    MACHINE = "machine"
-    MESSAGE_LEFT = "message-left"
-    FAX = "fax"
 
 
-#: Stages of a call that needs no agent any more, or has one.
-PAST_WAITING = frozenset(
-    {
-        Stage.CONNECTED,
-        Stage.DROPPED,
-        Stage.PLAYING,
-        Stage.MACHINE,
-        Stage.MESSAGE_LEFT,
-        Stage.FAX,
-    }
-)
-#: Stages that say that a person answered.
-PERSON = frozenset({Stage.WAITING, Stage.CONNECTED, Stage.DROPPED, Stage.PLAYING})
+#: Stages of a call that needs no agent (any more).
+PAST_WAITING = frozenset({Stage.DROPPED, Stage.PLAYING})
 
 
 def reached(options: Mapping[str, Any], stage: Stage, at: datetime, **facts: Any) -> dict[str, Any]:
@@ -52,8 +36,3 @@ def stage_of(options: Mapping[str, Any]) -> Stage | None:
     """None: the call was not answered, or the engine has not come to it."""
     stage = options.get("campaign", {}).get("stage")
     return None if stage is None else Stage(stage)
-
-
-def time_of(options: Mapping[str, Any], stage: Stage) -> datetime | None:
-    text = options.get("campaign", {}).get("times", {}).get(stage.value)
-    return None if text is None else datetime.fromisoformat(text)

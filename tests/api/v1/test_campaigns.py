@@ -227,3 +227,18 @@ def test_a_list_is_its_owner_s(
     assert other.get("/v1/campaigns/do-not-call")["data"]["numbers"] == []
     entry = client.get("/v1/campaigns/do-not-call")["data"]["numbers"][0]["id"]
     other.delete(f"/v1/campaigns/do-not-call/{entry}", status=404)
+
+
+def test_statistics_and_results_of_a_campaign_that_has_done_nothing(
+    client: ApiClient, campaign: str
+) -> None:
+    client.post(f"{campaign}/contacts", {"contacts": [{"numbers": [MIAMI]}]}, status=201)
+    stats = client.get(f"{campaign}/stats")
+    assert (stats["contacts"]["pending"], stats["attempts"], stats["results"]["busy"]) == (1, 0, 0)
+    assert stats["drops"] == {
+        "drops": 0, "answers": 0, "rate": None, "upper_bound": None, "limit": 0.03,
+    }  # fmt: skip
+    assert stats["times"]["talk"] == {"mean_ms": None, "sum_ms": 0, "calls": 0}
+    assert client.get(f"{campaign}/results")["data"]["results"] == []
+    exported = client.request("GET", f"{campaign}/results/export", status=200)
+    assert exported.get_data(as_text=True).startswith("\ufeffcall_sid,started_at,")

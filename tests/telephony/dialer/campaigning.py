@@ -31,21 +31,22 @@ ANY_TIME: dict[str, Any] = {
 }
 
 
-def caller_of(tenant: Tenant) -> Caller:
-    return Caller(name="key_1", tenant_id=tenant.id, permissions=frozenset({"*"}))
+def caller_of(tenant: Tenant, *, test: bool = False) -> Caller:
+    return Caller(name="key_1", tenant_id=tenant.id, permissions=frozenset({"*"}), test=test)
 
 
 class Campaigning:
-    """A running campaign of a tenant, and the dialler that paces it."""
+    """A running campaign of a tenant, and the dialler that paces it. `sandbox`: its calls go there
+    although a real switch is configured."""
 
-    def __init__(self, tenant: Tenant, **options: Any) -> None:
+    def __init__(self, tenant: Tenant, *, sandbox: bool = False, **options: Any) -> None:
         self.tenant = tenant
         self.dialler = Dialler()
         fields: dict[str, Any] = options.pop("fields", {"message": {"silence_ms": 200}})
         mode = options.pop("mode", DialMode.BROADCAST)
         checked = CampaignOptions.model_validate({"hours": ANY_TIME, "max_cps": 100, **options})
         made = campaigns.create(
-            caller_of(tenant), name="Spring", mode=mode, options=checked, **fields
+            caller_of(tenant, test=sandbox), name="Spring", mode=mode, options=checked, **fields
         )
         self.id = made.id
 
