@@ -14,6 +14,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -74,18 +75,22 @@ class Sipp:
         trace: bool = True,
         timeout: float = 60,
         arguments: tuple[str, ...] = (),
+        files: Mapping[str, bytes] = {},
     ) -> None:
         """`target` is host:port, empty for a scenario that is called.
 
         `service` is the called user part, `to` that of the To header if it differs, `rate` in
         calls/s, `hold_ms` the scenario's pause, `extra` the value of an X-Extra header.
         `username` and `password` answer a digest. Turn `trace` off for thousands of calls.
+        `files` lie in the directory that the scenario's own names are of.
         """
         self.port = port or free_ports(1)[0]
         self.local_ip = local_ip
         self._timeout = timeout
         self._directory = Path(tempfile.mkdtemp(prefix="irisx-sipp-"))
         self._result: SippResult | None = None
+        for name, content in files.items():
+            (self._directory / name).write_bytes(content)
         command = [SIPP or "sipp", "-sf", str(SCENARIOS / f"{scenario}.xml"), "-nostdin"]
         command += ["-i", local_ip, "-mi", local_ip, "-p", str(self.port)]
         command += ["-m", str(calls), "-r", str(rate), "-d", str(hold_ms), "-s", service]

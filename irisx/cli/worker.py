@@ -18,11 +18,14 @@ from irisx.messaging.channels.sms import reactions
 from irisx.messaging.contacts import reactions as contact_reactions
 from irisx.messaging.conversations.service import open_snoozed
 from irisx.messaging.sending import Sender
+from irisx.telephony.callbacks import placing
+from irisx.telephony.callbacks import service as callbacks
 from irisx.telephony.calls import recording_jobs
 from irisx.telephony.dialer import imports
 from irisx.telephony.dialer.dialler import Dialler
 from irisx.telephony.dialer.settling import settle
 from irisx.telephony.ivr import messages, prompt_jobs
+from irisx.telephony.wallboard import watch
 from irisx.tenancy import idempotency
 
 _HOUR = 3600.0
@@ -40,6 +43,10 @@ def jobs() -> list[Job]:
         Dialler().job,
         Job("campaigns.import", imports.read_next, 5.0),
         Job("campaigns.settle", settle, 0.5, topic=events.TOPIC),
+        Job("callbacks.take_up", placing.take_up, 2.0),
+        Job("callbacks.place", placing.place_due, 1.0, topic=callbacks.TOPIC),
+        Job("callbacks.settle", placing.settle, 1.0),
+        Job("wallboard.watch", watch.watch, 1.0),
         Job("ivr.announce_messages", messages.announce, 2.0),
         Job("ivr.speak_published", prompt_jobs.speak_published, 2.0),
         Sender().job,

@@ -55,6 +55,12 @@ class DomainEvent(Base):
             "id",
             postgresql_where=text("dispatched_at IS NULL"),
         ),
+        # Whoever takes up what one type asks for finds it without reading all others.
+        Index(
+            "ix_domain_events_requests",
+            "id",
+            postgresql_where=text("type = 'callback.requested'"),
+        ),
     )
 
 

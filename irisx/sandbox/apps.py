@@ -280,6 +280,9 @@ async def eavesdrop(channel: "Channel", argument: str) -> None:
     if spied is None or spied is channel:
         return
     spy = Spy(spied, channel)
+    for variable, hearer in (("aleg", 1), ("bleg", 2)):
+        if is_true(channel.variables.get(f"eavesdrop_whisper_{variable}", "")):
+            spy.mode |= hearer
     if channel.variables.get("current_application") == "three_way":
         spy.mode = 3
     channel.spying = spy

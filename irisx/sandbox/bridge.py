@@ -94,7 +94,7 @@ async def converse(leg: "Channel", partner: "Channel") -> None:
     for one, other in ((leg, partner), (partner, leg)):
         _note_partner(one, other)
     await _talk(leg, partner)
-    while not leg.up and partner.ready():
+    while not leg.up and partner.ready() and partner.hears is leg:
         # The partner notices first, so that its hang-up cause is known to CHANNEL_UNBRIDGE.
         await leg.turn(0.02, obey=False)
     if partner.cause:

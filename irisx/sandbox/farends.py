@@ -226,6 +226,17 @@ async def stays(far: ScriptedFarEnd) -> None:
         await far.wait(8.5)
 
 
+def hums(hertz: float) -> Script:
+    """0111 to 0114: answers, holds a tone and stays: for who hears whom."""
+
+    async def hum(far: ScriptedFarEnd) -> None:
+        await far.ring_and_answer()
+        while True:
+            await far.say(tone(10.0, hertz))
+
+    return hum
+
+
 SCRIPTS: dict[str, Script] = {
     "0100": talks,
     "0101": voicemail,
@@ -236,6 +247,10 @@ SCRIPTS: dict[str, Script] = {
     "0106": silent,
     "0107": presses,
     "0108": stays,
+    "0111": hums(500),
+    "0112": hums(900),
+    "0113": hums(1300),
+    "0114": hums(1700),
 }
 
 

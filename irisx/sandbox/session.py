@@ -49,9 +49,13 @@ async def on_park(channel: Channel) -> None:
 async def park(channel: Channel) -> None:
     """The park loop (switch_ivr.c, switch_ivr_park): obey commands until moved or hung up.
 
-    The variable park_timeout is `seconds[:cause]`.
+    The variable park_timeout is `seconds[:cause]`; it is good for one park, and takes
+    park_after_bridge with it.
     """
-    limit, _, cause = channel.variables.get("park_timeout", "").partition(":")
+    timeout = channel.variables.pop("park_timeout", None)
+    if timeout is not None:
+        channel.variables.pop("park_after_bridge", None)
+    limit, _, cause = (timeout or "").partition(":")
     seconds = float(limit) if limit.isascii() and limit.isdigit() and int(limit) else None
     clock = channel.switch.clock
     began = clock.now()

@@ -221,7 +221,8 @@ def _heard(channel: "Channel", tick: int) -> Samples:
         return source.frame(position) if position >= 0 else SILENCE
     if channel.spying is not None:
         spied = channel.spying.channel
-        return mix(read_frame(spied, tick), write_frame(spied, tick, channel.spying))
+        spy = channel.spying
+        return mix(read_frame(spied, tick, spy), write_frame(spied, tick, spy))
     if channel.hears is not None:
         if channel.hears.held and channel.hears is not channel:
             return HOLD_MUSIC.frame(tick * 160)

@@ -20,6 +20,7 @@ from irisx.messaging.receiving import store
 from irisx.messaging.statuses import sid_of
 from irisx.telephony.acd import queues
 from irisx.telephony.acd.models import Strategy
+from irisx.telephony.callbacks.models import Callback
 from irisx.telephony.calls.models import Call, Recording, RecordingStatus
 from irisx.telephony.calls.states import CallStatus, Direction
 from irisx.telephony.dialer import contacts
@@ -29,6 +30,8 @@ from irisx.telephony.dialer.pacing import DialMode
 from irisx.telephony.ivr import service as ivr
 from irisx.telephony.ivr.prompt_models import Prompt
 from irisx.telephony.ivr.visit_models import Message
+from irisx.telephony.scripts import service as scripts
+from irisx.telephony.scripts.models import ScriptType
 from irisx.tenancy import agents, api_keys, numbers, sip_accounts, users
 from irisx.tenancy.access import SYSTEM
 
@@ -37,6 +40,7 @@ FLOW = {
     "entry_point": "bye",
     "nodes": [{"id": "bye", "type": "hangup"}],
 }
+HELLO = {"id": "hello", "type": "greeting", "content": "Hello"}
 
 
 class ForeignIds(dict[str, str]):
@@ -49,6 +53,7 @@ class ForeignIds(dict[str, str]):
         "agent_id": "agent",
         "assistant_id": "asst",
         "campaign_id": "camp",
+        "callback_id": "cb",
         "carrier_id": "car",
         "contact_id": "cct",
         "entry_id": "dnc",
@@ -63,6 +68,7 @@ class ForeignIds(dict[str, str]):
         "message_id": "vm",
         "number_id": "num",
         "prompt_id": "prm",
+        "script_id": "script",
         "suppression_id": "sup",
         "queue_id": "queue",
         "session_id": "asn",
@@ -174,6 +180,14 @@ class ForeignIds(dict[str, str]):
             phrases={},
             tools=[],
         )
+        callback = Callback(
+            tenant_id=tenant_id, phone_number="+15557770001", scheduled_at=now(), due_at=now()
+        )
+        with transaction() as session:
+            session.add(callback)
+        script = scripts.create(
+            SYSTEM, tenant_id, name="Theirs", type=ScriptType.INBOUND, steps=[HELLO], variables=[]
+        )
         campaign = Campaign(
             tenant_id=tenant_id,
             name="Theirs",
@@ -208,6 +222,7 @@ class ForeignIds(dict[str, str]):
             campaign_id=campaign.public_id,
             contact_id=contact.public_id,
             entry_id=entry.public_id,
+            callback_id=callback.public_id,
             flow_id=flow.flow.public_id,
             import_id=upload.public_id,
             item_id=item.public_id,
@@ -225,6 +240,7 @@ class ForeignIds(dict[str, str]):
             queue_id=queue.row.public_id,
             recording_id=str(recording.id),
             session_id=conversation.public_id,
+            script_id=script.public_id,
             sid=call_sid(call.id),
             suppression_id=suppression.public_id,
             user_id=user.public_id,

@@ -27,6 +27,14 @@ CAMPAIGN = {"name": "Spring", "mode": "broadcast", "message": {"text": "Hello."}
 CONTACTS = {"contacts": [{"numbers": ["+12025550123"]}]}
 PREVIEWER = {"agent_id": "agent_1"}
 NOT_CALLED = {"numbers": ["+12025550123"]}
+CALLBACK = {"phone_number": "+15555550100", "scheduled_at": "2027-02-17T14:00:00.000Z"}
+SCRIPT = {
+    "name": "Sales",
+    "type": "outbound",
+    "steps": [{"id": "hello", "type": "greeting", "content": "Hello"}],
+}
+STATUS = {"status": "away"}
+SUPERVISOR = {"to": "+15550002000"}
 REPLAY = {"event_id": "evt_1"}
 ASSISTANT = {"name": "Assistant", "greeting": "Hello"}
 DEPLOYMENT = {"phone_number": "+15550009999"}
@@ -163,6 +171,33 @@ ROWS = [
     Row("POST", "/v1/calls/{sid}/mute", "calls:write", {}),
     Row("POST", "/v1/calls/{sid}/unmute", "calls:write"),
     Row("POST", "/v1/calls/{sid}/record", "calls:write", {"action": "start"}),
+    Row("GET", "/v1/callbacks", "callbacks:read"),
+    Row("POST", "/v1/callbacks", "callbacks:write", CALLBACK),
+    Row("GET", "/v1/callbacks/{callback_id}", "callbacks:read"),
+    Row("PUT", "/v1/callbacks/{callback_id}", "callbacks:write", {"notes": "B"}),
+    Row("DELETE", "/v1/callbacks/{callback_id}", "callbacks:write"),
+    Row("POST", "/v1/callbacks/{callback_id}/execute", "callbacks:write"),
+    Row("GET", "/v1/scripts", "scripts:read"),
+    Row("POST", "/v1/scripts", "scripts:write", SCRIPT),
+    Row("GET", "/v1/scripts/{script_id}", "scripts:read"),
+    Row("PUT", "/v1/scripts/{script_id}", "scripts:write", {"name": "B"}),
+    Row("DELETE", "/v1/scripts/{script_id}", "scripts:write"),
+    Row("POST", "/v1/scripts/{script_id}/assign", "scripts:write", {"queue_id": "queue_1"}),
+    Row("DELETE", "/v1/scripts/{script_id}/assign", "scripts:write", {"queue_id": "queue_1"}),
+    Row("GET", "/v1/scripts/{script_id}/render", "scripts:read"),
+    Row("POST", "/v1/scripts/{script_id}/render", "scripts:read", {}),
+    Row("GET", "/v1/scripts/{script_id}/calls/{sid}/path", "scripts:read"),
+    Row("POST", "/v1/scripts/{script_id}/calls/{sid}/path", "scripts:write", {"step_id": "a"}),
+    Row("GET", "/v1/supervisor/calls", "supervisor:read"),
+    Row("GET", "/v1/supervisor/agents", "supervisor:read"),
+    Row("GET", "/v1/supervisor/queues", "supervisor:read"),
+    Row("POST", "/v1/supervisor/agents/{agent_id}/logout", "supervisor:write", {}),
+    Row("POST", "/v1/supervisor/agents/{agent_id}/status", "supervisor:write", STATUS),
+    Row("POST", "/v1/supervisor/calls/{sid}/listen", "supervisor:write", SUPERVISOR),
+    Row("POST", "/v1/supervisor/calls/{sid}/whisper", "supervisor:write", SUPERVISOR),
+    Row("POST", "/v1/supervisor/calls/{sid}/barge", "supervisor:write", SUPERVISOR),
+    Row("POST", "/v1/supervisor/calls/{sid}/takeover", "supervisor:write", SUPERVISOR),
+    Row("POST", "/v1/supervisor/calls/{sid}/stop", "supervisor:write", SUPERVISOR),
     Row("GET", "/v1/recordings", "recordings:read"),
     Row("GET", "/v1/recordings/stats", "recordings:read"),
     Row("GET", "/v1/recordings/{recording_id}", "recordings:read"),
@@ -275,6 +310,10 @@ ROWS = [
     Row("POST", "/v1/voice/assistants/{assistant_id}/test", "voice:write", {}),
     Row("GET", "/v1/voice/assistants/{assistant_id}/sessions", "voice:read"),
     Row("GET", "/v1/voice/assistants/{assistant_id}/sessions/{session_id}", "voice:read"),
+    Row("GET", "/v1/wallboard", "wallboard:read"),
+    Row("GET", "/v1/wallboard/stats", "wallboard:read"),
+    Row("GET", "/v1/wallboard/config", "wallboard:read"),
+    Row("PUT", "/v1/wallboard/config", "wallboard:write", {}),
     Row("GET", "/v1/webhooks", "webhooks:read"),
     Row("POST", "/v1/webhooks", "webhooks:write", WEBHOOK),
     Row("GET", "/v1/webhooks/events", "webhooks:read"),

@@ -35,6 +35,7 @@ from irisx.telephony.switch import Switch
 from irisx.tenancy.models import Carrier, PhoneNumber, Tenant, TenantStatus
 from tests.contract.sandbox import sandbox_switch
 from tests.provisioner import Provisioner
+from tests.sandbox.sound import ulaw_tone
 from tests.sipp import Sipp, presses
 from tests.switches import FreeSwitch
 from tests.waiting import wait_until
@@ -46,6 +47,9 @@ REJECTS = "+15555550104"
 STAYS = "+15555550108"
 ALSO_STAYS = "+15555551108"
 STAYS_TOO = "+15555552108"
+#: Far ends that hold a tone, in Hz.
+CUSTOMER, AGENT, SUPERVISOR, COLLEAGUE = (f"+1555555011{digit}" for digit in "1234")
+HUMS = {CUSTOMER: 500, AGENT: 900, SUPERVISOR: 1300, COLLEAGUE: 1700}
 _SCENARIOS = {
     ANSWERS: ("uas_answers_and_ends", 1000),
     BUSY: ("uas_busy", 0),
@@ -54,6 +58,7 @@ _SCENARIOS = {
     STAYS: ("uas_stays", 50),
     ALSO_STAYS: ("uas_stays", 50),
     STAYS_TOO: ("uas_stays", 50),
+    **dict.fromkeys(HUMS, ("uas_hums", 50)),
 }
 
 
@@ -126,7 +131,9 @@ class Line:
                 calls=calls,
                 trace=calls < 5,
                 timeout=120,
-                arguments=("-rtp_echo",),  # a far end that sends audio, as real ones do
+                # A far end that sends audio, as real ones do.
+                arguments=() if number in HUMS else ("-rtp_echo",),
+                files={"tone.ulaw": ulaw_tone(HUMS[number])} if number in HUMS else {},
             )
             self.far_ends.append(phone)
             self.carrier(number, phone.port)

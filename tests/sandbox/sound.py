@@ -1,5 +1,6 @@
 """What is heard in a recording."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -23,3 +24,11 @@ def loudness(path: Path, channel: int = 0, begin: float = 0.0, end: float = 0.0)
 
 def seconds(path: Path) -> float:
     return float(soundfile.info(path).duration)
+
+
+def ulaw_tone(hertz: float) -> bytes:
+    """One second of a tone, raw PCMU at 8000 Hz: its end goes on with its beginning."""
+    wave = 0.3 * np.sin(2 * np.pi * hertz * np.arange(8000) / 8000)
+    file = io.BytesIO()
+    soundfile.write(file, wave, 8000, format="RAW", subtype="ULAW")
+    return file.getvalue()

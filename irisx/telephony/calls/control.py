@@ -19,6 +19,7 @@ from irisx.telephony.calls.models import Recording
 from irisx.telephony.esl import commands
 from irisx.telephony.esl.errors import EslError, UnsafeValue
 from irisx.telephony.ivr import runner
+from irisx.telephony.supervision import live as supervision
 from irisx.telephony.switch import Switch
 
 log = structlog.get_logger()
@@ -196,4 +197,6 @@ _VERBS: dict[str, _Verb] = {
     "mute": _mute,
     "unmute": _unmute,
     "record": _record,
+    "supervise": supervision.supervise,
+    "supervise_stop": supervision.stop,
 }

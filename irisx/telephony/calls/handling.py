@@ -20,6 +20,7 @@ from irisx.telephony.calls.states import Direction
 from irisx.telephony.esl import commands
 from irisx.telephony.esl.errors import EslError
 from irisx.telephony.esl.wire import Event
+from irisx.telephony.supervision import live as supervision
 from irisx.telephony.switch import Switch
 
 log = structlog.get_logger()
@@ -32,12 +33,21 @@ def handle(switch: Switch, event: Event) -> None:
         return
     call = switch.legs.get(channel) or _newly_known(switch, event, channel)
     if call is None:
-        if event.name == "CHANNEL_PARK" and event.variable("irisx_direction") == "inbound":
-            inbound.take(switch, event)
+        if event.name == "CHANNEL_PARK":
+            _nobodys(switch, event, channel)
         return
     handler = (_CUSTOMER if channel == call.uuid else _OTHER_LEG).get(event.name)
     if handler is not None:
         handler(switch, call, event)
+
+
+def _nobodys(switch: Switch, event: Event, channel: str) -> None:
+    """A parked channel of no call: a caller whom nobody took yet, or a leg of a call that is
+    over, which nobody will fetch."""
+    if event.variable("irisx_leg") == supervision.LEG:
+        switch.run(commands.uuid_kill(channel))
+    elif event.variable("irisx_direction") == "inbound":
+        inbound.take(switch, event)
 
 
 def _newly_known(switch: Switch, event: Event, channel: str) -> LiveCall | None:
@@ -115,11 +125,13 @@ def _bridged(switch: Switch, call: LiveCall, event: Event) -> None:
     number = event.get("Other-Leg-Destination-Number", "")
     data = {"with": number, "leg": other}
     call.note(event_key(event), event.timestamp, "call.bridged", data)
+    supervision.follow(switch, call)
 
 
 def _unbridged(switch: Switch, call: LiveCall, event: Event) -> None:
     call.partner = None
     call.note(event_key(event), event.timestamp, "call.unbridged")
+    supervision.follow(switch, call)
 
 
 def _executed(switch: Switch, call: LiveCall, event: Event) -> None:
@@ -189,6 +201,7 @@ def finish(switch: Switch, call: LiveCall, end: Ended) -> None:
     if call.flow is not None:
         call.flow.end()
     taps.end_all(switch, call)
+    supervision.end(switch, call)
     for channel, owner in list(switch.legs.items()):
         if owner is call:
             switch.drop(channel)
@@ -209,6 +222,7 @@ def finish(switch: Switch, call: LiveCall, end: Ended) -> None:
 
 def _other_parked(switch: Switch, call: LiveCall, event: Event) -> None:
     call.parked.add(event["Unique-ID"])
+    supervision.parked(switch, call, event)
 
 
 def _other_left(switch: Switch, call: LiveCall, event: Event) -> None:
@@ -219,8 +233,9 @@ def _other_left(switch: Switch, call: LiveCall, event: Event) -> None:
         call.partner = None
     if call.consult == channel:
         call.consult = None
-    data = {"leg": channel, "cause": event.get("Hangup-Cause", "")}
-    call.note(event_key(event), event.timestamp, "leg.ended", data)
+    cause = event.get("Hangup-Cause", "")
+    call.note(event_key(event), event.timestamp, "leg.ended", {"leg": channel, "cause": cause})
+    supervision.left(switch, call, channel, cause)
     switch.forget_end(channel)
     if channel in call.carrier_legs:
         capacity.release_carrier([UUID(channel)])

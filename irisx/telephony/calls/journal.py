@@ -32,6 +32,8 @@ from irisx.kernel.db import transaction
 from irisx.kernel.events import publish_many
 from irisx.telephony.calls.models import Call, CallEvent, Recording, RecordingStatus
 from irisx.telephony.calls.states import ENDED
+from irisx.telephony.supervision.models import SupervisionRecord
+from irisx.telephony.supervision.state import Status
 
 log = structlog.get_logger()
 
@@ -51,6 +53,8 @@ _TIMES = {"initiated_at", "ringing_at", "answered_at", "ended_at", "occurred_at"
 class Change:
     """What one event did to one call; all parts are optional and written together.
 
+    `supervision`: a supervisor's leg as it is now (`supervision/models.py`).
+
     `insert`: a new call, by the table's columns. `update`: columns that changed. `timeline`:
     (key, time, type, data) lines. `events`: (type, data) domain events, keyed by call and type.
     `recording`: columns of a recording that began.
@@ -60,6 +64,7 @@ class Change:
     initiated_at: datetime
     tenant_id: int
     insert: dict[str, Any] | None = None
+    supervision: dict[str, Any] | None = None
     update: dict[str, Any] = field(default_factory=dict)
     timeline: list[tuple[str, datetime, str, dict[str, Any]]] = field(default_factory=list)
     events: list[tuple[str, datetime, dict[str, Any]]] = field(default_factory=list)
@@ -71,6 +76,8 @@ class Change:
     @classmethod
     def from_json(cls, line: str) -> "Change":
         raw = json.loads(line)
+        if raw.get("supervision"):
+            raw["supervision"] = SupervisionRecord.read(raw["supervision"])
         raw["call_id"] = UUID(raw["call_id"])
         raw["initiated_at"] = datetime.fromisoformat(raw["initiated_at"])
         for part in ("insert", "update"):
@@ -226,6 +233,9 @@ def write(session: Session, changes: list[Change]) -> None:
         connection.execute(_INSERT_CALL, rows)
     for columns, rows in _updates(changes).items():
         connection.execute(_update_statement(columns), rows)
+    for change in changes:
+        if change.supervision is not None:
+            _write_supervision(session, change.supervision)
     timeline = [
         {"call_id": change.call_id, "key": key, "occurred_at": at, "type": type, "data": data}
         for change in changes
@@ -282,6 +292,16 @@ def _update_statement(columns: tuple[str, ...]) -> Any:
         .where(_CALLS.c.id == bindparam("call"), _CALLS.c.initiated_at == bindparam("at"))
         .where(*(_CALLS.c.status != status.value for status in ENDED))  # executemany takes no IN
         .values({name: bindparam(f"set_{name}") for name in columns})
+    )
+
+
+def _write_supervision(session: Session, columns: dict[str, Any]) -> None:
+    """The end of a leg stands, as a call's does."""
+    statement = insert(SupervisionRecord).values(columns)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["id"], set_=columns, where=SupervisionRecord.status != Status.ENDED
+        )
     )
 
 

@@ -24,6 +24,7 @@ from irisx.telephony.calls.states import (
     final_status,
 )
 from irisx.telephony.esl.wire import Event
+from irisx.telephony.supervision.state import Supervision
 
 log = structlog.get_logger()
 
@@ -71,6 +72,8 @@ class Ringing:
 class LiveCall:
     """One customer leg and what it is doing.
 
+    `supervisions`: who listens or joins in, by the channel of the supervisor.
+
     `partner`: channel bridged with it; `consult`: third leg of an attended transfer, `consulting`:
     the partner who makes it. `leg_seen`: the customer's channel was created. `placing`: an
     outbound attempt is under way, whose failure another carrier may mend, and which tells how
@@ -103,6 +106,7 @@ class LiveCall:
     partner: str | None = None
     consult: str | None = None
     consulting: str | None = None
+    supervisions: dict[str, Supervision] = field(default_factory=dict)
     held: bool = False
     leg_seen: bool = False
     placing: bool = False
@@ -240,6 +244,11 @@ class LiveCall:
         columns = {"tenant_id": self.tenant_id, "call_id": self.id, "path": path}
         timeline = [(key, at, "recording.started", {"path": path})]
         self.journal.record(self._change(recording=columns, timeline=timeline))
+
+    def supervised(self, columns: dict[str, Any]) -> None:
+        """What is known of one supervisor's leg (`supervision/models.py`)."""
+        columns = columns | {"tenant_id": self.tenant_id, "call_id": self.id}
+        self.journal.record(self._change(supervision=columns))
 
     def tell(self, type: str, data: dict[str, Any]) -> None:
         """A domain event of the call's tenant; `data["key"]` makes telling it twice harmless."""

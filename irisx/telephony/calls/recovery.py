@@ -32,6 +32,8 @@ from irisx.telephony.esl.wire import Event
 from irisx.telephony.ivr import position, runner
 from irisx.telephony.missed import REALM as MISSED_REALM
 from irisx.telephony.missed import Ingress, MissedCall, parse_missed
+from irisx.telephony.supervision import live as supervision
+from irisx.telephony.supervision import rows as supervision_rows
 from irisx.telephony.switch import Switch
 
 log = structlog.get_logger()
@@ -52,6 +54,7 @@ def recover(switch: Switch) -> int:
         with transaction() as session:
             rows = {str(row.id): row for row in unfinished_calls(session, switch.name)}
             _add_ended_rows(session, rows, ends)
+            supervision_rows.end_gone(session, switch.name, channels)
     except (OperationalError, PoolTimeout) as error:
         failure = error
     ended = {str(end.uuid): end for end in ends}
@@ -227,10 +230,17 @@ def _restore_leg(switch: Switch, channel: str) -> None:
     """A leg other than the customer's."""
     dump = switch.dump(channel)
     call = switch.calls.get(dump.variable("irisx_call_id") or "") if dump else None
-    if dump is None or call is None:
+    if dump is None:
+        return
+    leg = dump.variable("irisx_leg")
+    if call is None:
+        if leg == supervision.LEG:  # its call ended while no engine was there
+            switch.run(commands.uuid_kill(channel))
         return
     switch.legs[channel] = call
-    if dump.variable("irisx_leg") == "consult":
+    if leg == supervision.LEG:
+        supervision.restore(switch, call, dump)
+    elif leg == "consult":
         call.consult = channel
         call.consulting = dump.variable("bridge_uuid") or call.consulting
 

@@ -524,6 +524,12 @@ def uuid_transfer_to_park(channel: str | UUID, *, leg: Leg = Leg.A) -> Api:
     return Api(f"uuid_transfer {channel_id(channel)} {flag}park inline")
 
 
+def uuid_transfer_to_eavesdrop(channel: str | UUID, spied: str | UUID) -> Api:
+    """End whatever the channel does; it listens to another until that one is gone, then parks."""
+    actions = f"eavesdrop:{channel_id(spied, 'spied')},park"
+    return Api(f"uuid_transfer {channel_id(channel)} {actions} inline")
+
+
 def uuid_hold(channel: str | UUID) -> Api:
     return Api(f"uuid_hold {channel_id(channel)}")
 

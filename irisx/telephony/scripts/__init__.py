@@ -1,0 +1,1 @@
+"""Agent scripts: what an agent says, step by step, and which way a conversation took."""

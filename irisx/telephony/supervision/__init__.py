@@ -1,0 +1,1 @@
+"""Supervisors on live calls: who listens, whispers, joins in or takes over."""
