@@ -15,6 +15,7 @@ from irisx.kernel.jobs import Job, Runner
 from irisx.kernel.partitions import ensure_partitions
 from irisx.messaging import references, sandbox_jobs
 from irisx.messaging.channels.sms import reactions
+from irisx.messaging.channels.sms.smpp import sessions as smpp_sessions
 from irisx.messaging.contacts import reactions as contact_reactions
 from irisx.messaging.conversations.service import open_snoozed
 from irisx.messaging.sending import Sender
@@ -51,6 +52,7 @@ def jobs() -> list[Job]:
         Job("ivr.speak_published", prompt_jobs.speak_published, 2.0),
         Sender().job,
         Job("messages.of_calls", reactions.send_what_calls_ask_for, 2.0, topic=events.TOPIC),
+        smpp_sessions.job(),
         Job("contacts.calls", contact_reactions.note_calls, 2.0, topic=events.TOPIC),
         Job("conversations.open_snoozed", open_snoozed, 30.0),
         Job("messages.sandbox", sandbox_jobs.happen, 0.2),
