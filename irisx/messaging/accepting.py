@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 
 from irisx.kernel import clock
 from irisx.kernel.db import transaction
-from irisx.kernel.errors import Conflict, NotFound, invalid
+from irisx.kernel.errors import Conflict, IrisxError, NotFound, invalid
 from irisx.kernel.jobs import wake
 from irisx.messaging import accounts
 from irisx.messaging.channels import channel as channel_of
 from irisx.messaging.channels.sandbox import NAME as SANDBOX
 from irisx.messaging.conversations.linking import link_outbound
-from irisx.messaging.models import Message, QueueEntry
+from irisx.messaging.models import Message, ProviderAccount, QueueEntry
 from irisx.messaging.states import WAITING, Category, Direction, MessageStatus
 from irisx.messaging.statuses import move
 from irisx.messaging.suppressions import suppressed
@@ -66,17 +66,53 @@ def accept(session: Session, tenant_id: int, new: NewMessage) -> Message:
     ValidationError about `send_at` or `expires_at`. A message of `ids` that is there already is
     answered.
     """
-    channel = channel_of(new.channel)
+    (result,) = accept_many(session, tenant_id, [new])
+    if isinstance(result, IrisxError):
+        raise result
+    return result
+
+
+def accept_many(
+    session: Session, tenant_id: int, news: Sequence[NewMessage]
+) -> list[Message | IrisxError]:
+    """Store messages of one channel in few statements; of each the message, or what `accept` would
+    have raised."""
+    if not news:
+        return []
     now = clock.now()
-    before = _accepted_before(session, tenant_id, new, now)
-    if before is not None:
-        return before
-    _check_times(new, now)
-    if not new.keyword:
-        refuse_suppressed(session, tenant_id, new.channel, new.to)
-    account = None if new.test else accounts.choose(session, tenant_id, new.channel, new.from_)
+    channel = news[0].channel
+    before = _accepted_before(session, tenant_id, news, now)
+    keys = [(tenant_id, channel, new.to) for new in news if not new.keyword]
+    reasons = suppressed(session, keys)
+    every = accounts.of_channel(session, tenant_id, channel)
+    results: list[Message | IrisxError] = []
+    fresh: list[Message] = []
+    for new in news:
+        known = next((before[key] for key in new.ids or () if key in before), None)
+        if known is not None:
+            results.append(known)
+            continue
+        try:
+            _check_times(new, now)
+            if not new.keyword:
+                _refuse(new.to, reasons.get((tenant_id, channel, new.to)))
+            account = None if new.test else accounts.pick(every, channel, new.from_)
+        except IrisxError as error:
+            results.append(error)
+            continue
+        fresh.append(_message(tenant_id, new, account, now))
+        results.append(fresh[-1])
+    link_outbound(session, tenant_id, fresh)
+    session.add_all(fresh)
+    session.add_all(_entry(message, now) for message in fresh)
+    return results
+
+
+def _message(
+    tenant_id: int, new: NewMessage, account: ProviderAccount | None, now: datetime
+) -> Message:
     due = max(new.send_at or now, now)
-    message = Message(
+    return Message(
         id=new.ids[0] if new.ids else uuid4(),
         created_at=now,
         tenant_id=tenant_id,
@@ -97,22 +133,23 @@ def accept(session: Session, tenant_id: int, new: NewMessage) -> Message:
         account_id=account.id if account else None,
         conversation_id=new.conversation_id,
         send_at=new.send_at,
-        expires_at=new.expires_at or due + channel.validity,
+        expires_at=new.expires_at or due + channel_of(new.channel).validity,
     )
-    link_outbound(session, message)
-    session.add(message)
-    session.add(
-        QueueEntry(
-            message_id=message.id,
-            message_created_at=now,
-            tenant_id=tenant_id,
-            lane=lane_of(tenant_id, account.id if account else None),
-            account_id=account.id if account else None,
-            due_at=due,
-            tried=[],
-        )
+
+
+def _entry(message: Message, now: datetime) -> QueueEntry:
+    return QueueEntry(
+        message_id=message.id,
+        message_created_at=message.created_at,
+        tenant_id=message.tenant_id,
+        lane=lane_of(message.tenant_id, message.account_id),
+        account_id=message.account_id,
+        due_at=max(message.send_at or now, now),
+        attempts=0,
+        handed=False,
+        pinned=False,
+        tried=[],
     )
-    return message
 
 
 def lane_of(tenant_id: int, account_id: int | None) -> int:
@@ -143,22 +180,27 @@ def repeatable_ids(caller: Caller, index: int = 0) -> tuple[UUID, UUID] | None:
 
 
 def _accepted_before(
-    session: Session, tenant_id: int, new: NewMessage, now: datetime
-) -> Message | None:
-    if new.ids is None:
-        return None
-    return session.scalar(
-        select(Message).where(
-            Message.id.in_(new.ids),
-            Message.tenant_id == tenant_id,
-            Message.created_at > now - idempotency.KEPT,
-        )
+    session: Session, tenant_id: int, news: Sequence[NewMessage], now: datetime
+) -> dict[UUID, Message]:
+    """Messages that an earlier request with the same key made."""
+    ids = [key for new in news for key in new.ids or ()]
+    if not ids:
+        return {}
+    query = select(Message).where(
+        Message.id.in_(ids),
+        Message.tenant_id == tenant_id,
+        Message.created_at > now - idempotency.KEPT,
     )
+    return {message.id: message for message in session.scalars(query)}
 
 
 def refuse_suppressed(session: Session, tenant_id: int, channel: str, address: str) -> None:
     """Raises Conflict for an address that gets nothing."""
-    reason = suppressed(session, [(tenant_id, channel, address)]).get((tenant_id, channel, address))
+    key = (tenant_id, channel, address)
+    _refuse(address, suppressed(session, [key]).get(key))
+
+
+def _refuse(address: str, reason: str | None) -> None:
     if reason == "opt_out":
         raise Conflict(f"{address} has opted out of messages from you.", code="RECIPIENT_OPTED_OUT")
     if reason is not None:

@@ -182,8 +182,19 @@ def choose(
     tried, a demoted one last, then by priority. None: the tenant has no account of the channel
     at all, so it is the sandbox's. Raises Unavailable where there are some, and none can send.
     """
+    return pick(of_channel(session, tenant_id, channel), channel, sender, tried)
+
+
+def of_channel(session: Session, tenant_id: int, channel: str) -> Sequence[ProviderAccount]:
+    """A tenant's accounts of a channel, by priority."""
     query = select(ProviderAccount).filter_by(tenant_id=tenant_id, channel=channel)
-    every = session.scalars(query.order_by(ProviderAccount.priority, ProviderAccount.id)).all()
+    return session.scalars(query.order_by(ProviderAccount.priority, ProviderAccount.id)).all()
+
+
+def pick(
+    every: Sequence[ProviderAccount], channel: str, sender: str, tried: Collection[int] = ()
+) -> ProviderAccount | None:
+    """`choose` among accounts that were fetched before."""
     if not every:
         return None
     now = clock.now()
@@ -200,8 +211,9 @@ def choose(
     return min(fit, key=lambda row: row.demoted_until is not None and row.demoted_until > now)
 
 
-def judge(session: Session, row: ProviderAccount, now: datetime) -> None:
-    """Demote an account that has just failed if most of its last attempts did."""
+def judge(session: Session, row: ProviderAccount, latest: Sequence[bool], now: datetime) -> None:
+    """Demote an account that has just failed if most of its last attempts were faults. `latest`:
+    whether those were that are not written yet."""
     last = (
         select(MessageExchange.fault)
         .where(
@@ -212,7 +224,7 @@ def judge(session: Session, row: ProviderAccount, now: datetime) -> None:
         .order_by(MessageExchange.created_at.desc(), MessageExchange.id.desc())
         .limit(_JUDGED)
     )
-    faults = session.scalars(last).all()
+    faults = [*latest, *session.scalars(last)][:_JUDGED]
     if len(faults) >= _AT_LEAST and sum(faults) * 2 > len(faults):
         row.demoted_until = now + DEMOTION
 

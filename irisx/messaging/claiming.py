@@ -13,6 +13,7 @@ from irisx.kernel.errors import Unavailable
 from irisx.messaging import accounts, rates
 from irisx.messaging.accepting import KEYWORD, lane_of
 from irisx.messaging.attempts import ATTEMPT_SECONDS, Claim
+from irisx.messaging.effects import batched
 from irisx.messaging.exchanges import note_check
 from irisx.messaging.models import Message, ProviderAccount, QueueEntry
 from irisx.messaging.quiet_hours import wait_until
@@ -26,15 +27,15 @@ from irisx.tenancy.settings import TenantSettings
 LEASE = timedelta(seconds=ATTEMPT_SECONDS + 15)
 BATCH = 200
 #: Attempts of one lane at one time in one worker: a slow provider holds up nobody else.
-MAX_PER_LANE = 32
+MAX_PER_LANE = 100
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What the checks of a batch look at, fetched at once."""
+    """What the checks of a batch look at, fetched at once. `tenants`: the active ones."""
 
     now: datetime
-    tenants: Mapping[int, Tenant]
+    tenants: Mapping[int, TenantSettings]
     accounts: Mapping[int, ProviderAccount]
     suppressed: Mapping[Key, str]
 
@@ -61,7 +62,8 @@ def take(session: Session, room: int, held: Mapping[int, int], closed: Collectio
         (entry, messages[entry.message_id]) for entry in entries if entry.message_id in messages
     ]
     known = _known(session, [message for _, message in pairs], now)
-    ready = [pair for pair in pairs if _passes(session, pair, known)]
+    with batched(session):
+        ready = [pair for pair in pairs if _passes(session, pair, known)]
     fit, throttled = _within_rates(ready, room, held, known)
     return Taken([_claim(pair, known) for pair in fit], throttled, len(entries) == BATCH)
 
@@ -98,13 +100,17 @@ def _locked_messages(session: Session, entries: Sequence[QueueEntry]) -> Mapping
 
 def _known(session: Session, messages: Sequence[Message], now: datetime) -> _Known:
     keys = [(m.tenant_id, m.channel, m.to_address) for m in messages]
-    tenants = select(Tenant).where(Tenant.id.in_({m.tenant_id for m in messages}))
+    tenants = select(Tenant).where(
+        Tenant.id.in_({m.tenant_id for m in messages}), Tenant.status == TenantStatus.ACTIVE
+    )
     used = select(ProviderAccount).where(
         ProviderAccount.id.in_({m.account_id for m in messages if m.account_id is not None})
     )
     return _Known(
         now,
-        {row.id: row for row in session.scalars(tenants)} if messages else {},
+        {row.id: TenantSettings.model_validate(row.settings) for row in session.scalars(tenants)}
+        if messages
+        else {},
         {row.id: row for row in session.scalars(used)} if messages else {},
         suppressed(session, keys),
     )
@@ -138,11 +144,11 @@ def _may_repeat(entry: QueueEntry, account: ProviderAccount | None) -> bool:
 
 def _may_go(session: Session, entry: QueueEntry, message: Message, known: _Known) -> bool:
     """Validity, the tenant, opt-outs, quiet hours."""
-    tenant = known.tenants.get(message.tenant_id)
+    settings = known.tenants.get(message.tenant_id)
     if message.expires_at is not None and message.expires_at <= known.now:
         _end(session, message, MessageStatus.EXPIRED, known, "EXPIRED", "Its validity has ended.")
         return False
-    if tenant is None or tenant.status is not TenantStatus.ACTIVE:
+    if settings is None:
         _fail(session, message, known, "TENANT_INACTIVE", "The tenant is not active.")
         return False
     reason = known.suppressed.get((message.tenant_id, message.channel, message.to_address))
@@ -150,7 +156,6 @@ def _may_go(session: Session, entry: QueueEntry, message: Message, known: _Known
         code = "RECIPIENT_OPTED_OUT" if reason == "opt_out" else "RECIPIENT_SUPPRESSED"
         _fail(session, message, known, code, f"The recipient is suppressed: {reason}.")
         return False
-    settings = TenantSettings.model_validate(tenant.settings)
     if settings.quiet_hours is not None and message.category is Category.MARKETING:
         until = wait_until(settings.quiet_hours, message.to_address, settings.timezone, known.now)
         if until is not None:

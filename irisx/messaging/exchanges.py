@@ -12,7 +12,9 @@ from irisx.kernel.db import transaction
 from irisx.kernel.errors import NotFound
 from irisx.messaging.accepting import find
 from irisx.messaging.attempts import FAULTS, Outcome
+from irisx.messaging.effects import collecting
 from irisx.messaging.models import Message, MessageExchange
+from irisx.messaging.provider import Exchange
 
 ATTEMPT = "attempt"
 RECEIPT = "receipt"
@@ -35,26 +37,22 @@ def note_attempt(session: Session, message: Message, outcome: Outcome) -> None:
         "number": claim.number,
     }
     reason = f"{failure.code}: {failure.message}" if failure else None
-    spoken = outcome.exchanges
-    for index, exchange in enumerate(spoken):
-        last = index == len(spoken) - 1
-        session.add(
-            MessageExchange(
-                **common,
-                created_at=exchange.at,
-                request=exchange.request,
-                response=exchange.response,
-                error=exchange.error or (reason if last else None),
-                fault=fault and last,
-                duration_ms=exchange.duration_ms,
+    silent = Exchange(outcome.began_at, {}, None, None, None)
+    spoken = outcome.exchanges or [silent]
+    with collecting(session) as effects:
+        for exchange in spoken:
+            last = exchange is spoken[-1]
+            effects.exchanges.append(
+                common
+                | {
+                    "created_at": exchange.at,
+                    "request": exchange.request,
+                    "response": exchange.response,
+                    "error": exchange.error or (reason if last else None),
+                    "fault": fault and last,
+                    "duration_ms": exchange.duration_ms,
+                }
             )
-        )
-    if not spoken:
-        session.add(
-            MessageExchange(
-                **common, created_at=outcome.began_at, request={}, error=reason, fault=fault
-            )
-        )
 
 
 def note_check(session: Session, message: Message, code: str, at: datetime) -> None:
@@ -77,18 +75,23 @@ def _note(
     request: Mapping[str, Any],
     error: str | None = None,
 ) -> None:
-    session.add(
-        MessageExchange(
-            created_at=at,
-            tenant_id=message.tenant_id,
-            message_id=message.id,
-            account_id=message.account_id,
-            provider=message.provider,
-            kind=kind,
-            request=dict(request),
-            error=error,
+    with collecting(session) as effects:
+        effects.exchanges.append(
+            {
+                "created_at": at,
+                "tenant_id": message.tenant_id,
+                "message_id": message.id,
+                "account_id": message.account_id,
+                "provider": message.provider,
+                "kind": kind,
+                "number": None,
+                "request": dict(request),
+                "response": None,
+                "error": error,
+                "fault": False,
+                "duration_ms": None,
+            }
         )
-    )
 
 
 def log_of(tenant_id: int, message_id: UUID) -> tuple[Message, Sequence[MessageExchange]]:

@@ -4,12 +4,12 @@ Who writes a reference into a message and who looks for it both hold the referen
 a receipt finds either the message, or nothing before the message's worker looks for receipts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy import delete, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from irisx.kernel import clock
@@ -25,13 +25,16 @@ from irisx.messaging.suppressions import suppress
 #: How long an unknown reference waits for its message, and a key is known.
 KEPT = timedelta(days=35)
 _FORGET_BATCH = 5000
+_LOCK = text("""
+    SELECT pg_advisory_xact_lock(hashtextextended(name, 0))
+    FROM unnest(CAST(:names AS text[])) WITH ORDINALITY AS each(name, place) ORDER BY place
+""")
 
 
 def lock(session: Session, found: Iterable[tuple[int, str]]) -> None:
     """Lock (account, reference) pairs until the end of the transaction, in one order for all."""
-    for account_id, reference in sorted(set(found)):
-        key = func.hashtextextended(f"{account_id} {reference}", 0)
-        session.execute(select(func.pg_advisory_xact_lock(key)))
+    if names := sorted({f"{account_id} {reference}" for account_id, reference in found}):
+        session.execute(_LOCK, {"names": names})
 
 
 def apply(session: Session, message: Message, receipt: Receipt, exchange: dict[str, Any]) -> None:
@@ -76,15 +79,14 @@ def keep_early(
     )
 
 
-def apply_early(session: Session, message: Message, account_id: int, reference: str) -> None:
-    """Take up the receipts that came before the message's reference was known."""
-    waiting = (
-        delete(EarlyReceipt)
-        .where(EarlyReceipt.account_id == account_id, EarlyReceipt.reference == reference)
-        .returning(EarlyReceipt.id, EarlyReceipt.receipt, EarlyReceipt.exchange)
-    )
-    for _, values, exchange in sorted(session.execute(waiting).all(), key=lambda row: row[0]):
-        at = values["at"]
+def apply_early(session: Session, messages: Mapping[tuple[int, str], Message]) -> None:
+    """Take up the receipts that came before the references of these messages were known."""
+    if not messages:
+        return
+    pair = tuple_(EarlyReceipt.account_id, EarlyReceipt.reference)
+    waiting = delete(EarlyReceipt).where(pair.in_(list(messages))).returning(EarlyReceipt)
+    for early in sorted(session.scalars(waiting).all(), key=lambda row: row.id):
+        values, at = early.receipt, early.receipt["at"]
         receipt = Receipt(
             **values
             | {
@@ -92,7 +94,7 @@ def apply_early(session: Session, message: Message, account_id: int, reference: 
                 "at": datetime.fromisoformat(at) if at else None,
             }
         )
-        apply(session, message, receipt, exchange)
+        apply(session, messages[early.account_id, early.reference], receipt, early.exchange)
 
 
 def forget_old() -> bool:

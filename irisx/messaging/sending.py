@@ -20,7 +20,7 @@ from irisx.messaging.accepting import TOPIC, lane_of
 from irisx.messaging.attempts import Claim, Outcome, attempt
 from irisx.messaging.settling import settle
 
-MAX_IN_FLIGHT = 100
+MAX_IN_FLIGHT = 200
 _STOP_SECONDS = 1.5
 
 _attempts = Metric("irisx_message_attempts", "Attempts to send.", ["channel", "provider", "result"])

@@ -11,6 +11,7 @@ from irisx.kernel.errors import Unavailable
 from irisx.messaging import accounts, references
 from irisx.messaging.attempts import FAULTS, Outcome, pause_after
 from irisx.messaging.claiming import reroute
+from irisx.messaging.effects import batched, collecting
 from irisx.messaging.exchanges import note_attempt
 from irisx.messaging.models import Message, ProviderAccount, QueueEntry, SandboxHappening
 from irisx.messaging.provider import FailureKind, SendFailed, Sent
@@ -36,18 +37,23 @@ def settle(session: Session, outcomes: Sequence[Outcome]) -> None:
     messages = {row.id: row for row in session.scalars(locked)}
     queued = select(QueueEntry).where(QueueEntry.message_id.in_(ids)).with_for_update()
     entries = {row.message_id: row for row in session.scalars(queued)}
-    for outcome in outcomes:
-        message = messages.get(outcome.claim.message.id)
-        if message is None:
-            continue  # erased meanwhile
-        note_attempt(session, message, outcome)
-        entry = entries.get(message.id)
-        if entry is not None and entry.attempts != outcome.claim.number:
-            entry = None
-        if outcome.sent is not None:
-            _sent(session, message, outcome.claim.account, outcome.sent, now)
-        elif outcome.failure is not None and entry is not None:
-            _failed(session, message, entry, outcome, outcome.failure, now)
+    sent: dict[tuple[int, str], Message] = {}
+    with batched(session):
+        for outcome in outcomes:
+            message = messages.get(outcome.claim.message.id)
+            if message is None:
+                continue  # erased meanwhile
+            note_attempt(session, message, outcome)
+            entry = entries.get(message.id)
+            if entry is not None and entry.attempts != outcome.claim.number:
+                entry = None
+            if outcome.sent is not None:
+                _sent(session, message, outcome.claim.account, outcome.sent, now)
+                if message.account_id is not None and message.reference is not None:
+                    sent[message.account_id, message.reference] = message
+            elif outcome.failure is not None and entry is not None:
+                _failed(session, message, entry, outcome, outcome.failure, now)
+        references.apply_early(session, sent)
 
 
 def _sent(
@@ -70,8 +76,6 @@ def _sent(
         )
         for later in sent.later
     )
-    if account is not None and sent.reference is not None:
-        references.apply_early(session, message, account.id, sent.reference)
 
 
 def _failed(
@@ -122,8 +126,9 @@ def _blamed(
     elif failure.kind is FailureKind.ACCOUNT:
         row.demoted_until = now + accounts.DEMOTION
     elif failure.kind in FAULTS:
-        session.flush()  # this attempt counts
-        accounts.judge(session, row, now)
+        with collecting(session) as effects:
+            ours = [line["fault"] for line in effects.exchanges if line["account_id"] == row.id]
+        accounts.judge(session, row, ours, now)
     return row
 
 

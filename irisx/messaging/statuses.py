@@ -5,16 +5,14 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from irisx.kernel.clock import isoformat
-from irisx.kernel.events import publish
 from irisx.messaging.channels import prefix_of
 from irisx.messaging.channels.sandbox import NAME as SANDBOX
-from irisx.messaging.models import Message, QueueEntry
+from irisx.messaging.effects import collecting
+from irisx.messaging.models import Message
 from irisx.messaging.states import WAITING, MessageStatus, may_follow
-from irisx.tenancy import usage
 
 _S = MessageStatus
 
@@ -68,46 +66,54 @@ def move(
         setattr(message, _TIMES[to], at)
     if error_code is not None or to in _TAKEN:
         message.error_code, message.error_message = error_code, error_message
-    if to not in WAITING:
-        session.execute(delete(QueueEntry).where(QueueEntry.message_id == message.id))
-    if to in _TAKEN:
-        if message.sent_at is None:
-            message.sent_at = at
-            announce(session, message, _S.SENT, at)
-        record_usage(session, message)
-    if to is not _S.SENT:
-        announce(session, message, to, at)
+    with collecting(session) as effects:
+        if to not in WAITING:
+            effects.left.append(message.id)
+        if to in _TAKEN:
+            if message.sent_at is None:
+                message.sent_at = at
+                effects.events += _event(message, _S.SENT, at)
+            effects.usage += _usage(message)
+        if to is not _S.SENT:
+            effects.events += _event(message, to, at)
     return True
-
-
-def record_usage(session: Session, message: Message) -> None:
-    """Once a message, whoever was first to say that it was taken; not for the sandbox."""
-    if message.sandbox:
-        return
-    usage.record(
-        session,
-        key=f"message:{message.id.hex}",
-        tenant_id=message.tenant_id,
-        kind=message.channel,
-        quantity=message.segments,
-        subject=sid_of(message),
-        occurred_at=message.created_at,
-    )
 
 
 def announce(session: Session, message: Message, status: MessageStatus, at: datetime) -> None:
     """Publish the status's event, if it has one."""
+    with collecting(session) as effects:
+        effects.events += _event(message, status, at)
+
+
+def _usage(message: Message) -> list[dict[str, Any]]:
+    """Once a message, whoever was first to say that it was taken; not for the sandbox."""
+    if message.sandbox:
+        return []
+    return [
+        {
+            "key": f"message:{message.id.hex}",
+            "tenant_id": message.tenant_id,
+            "kind": message.channel,
+            "quantity": message.segments,
+            "subject": sid_of(message),
+            "occurred_at": message.created_at,
+        }
+    ]
+
+
+def _event(message: Message, status: MessageStatus, at: datetime) -> list[dict[str, Any]]:
     word = EVENTS.get(status)
     if word is None:
-        return
-    publish(
-        session,
-        key=f"message:{message.id.hex}:{status}",
-        tenant_id=message.tenant_id,
-        type=f"{message.channel}.{word}",
-        data=described(message) | {"status": status},
-        occurred_at=at,
-    )
+        return []
+    return [
+        {
+            "key": f"message:{message.id.hex}:{status}",
+            "tenant_id": message.tenant_id,
+            "type": f"{message.channel}.{word}",
+            "data": described(message) | {"status": status},
+            "occurred_at": at,
+        }
+    ]
 
 
 def described(message: Message) -> dict[str, Any]:

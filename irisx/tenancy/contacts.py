@@ -5,6 +5,7 @@ so what both need is here.
 """
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import func, select
@@ -55,6 +56,20 @@ def find(session: Session, tenant_id: int, kind: str, address: str) -> Contact |
         )
     )
     return session.scalar(query)
+
+
+def ids_of(
+    session: Session, tenant_id: int, kind: str, addresses: Collection[str]
+) -> dict[str, int]:
+    """Keys of the contacts that have these addresses."""
+    if not addresses:
+        return {}
+    query = select(ContactIdentity.address, ContactIdentity.contact_id).where(
+        ContactIdentity.tenant_id == tenant_id,
+        ContactIdentity.kind == kind,
+        ContactIdentity.address.in_(addresses),
+    )
+    return {address: contact_id for address, contact_id in session.execute(query)}
 
 
 def find_or_create(

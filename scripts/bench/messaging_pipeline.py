@@ -53,7 +53,7 @@ from irisx.tenancy.access import SYSTEM, Caller
 BULK = 500
 LEASE = timedelta(seconds=5)
 ANSWERS_AFTER_SECONDS = 0.02
-TIMEOUT_SECONDS = 300.0
+TIMEOUT_SECONDS = 900.0
 
 
 def provider(port_file: str, log_file: str) -> None:

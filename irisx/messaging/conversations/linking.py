@@ -1,8 +1,9 @@
 """Every message finds its conversation and its contact, in the transaction that stores it."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import case, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -60,29 +61,46 @@ def link_inbound(
     return conversation
 
 
-def link_outbound(session: Session, message: Message) -> None:
-    """The conversation that a message to be sent belongs to, if there is one; its contact, if it
-    is one. A campaign does not fill the inbox: who never wrote has no conversation."""
-    mine = select(Conversation).filter_by(tenant_id=message.tenant_id)
-    if message.conversation_id is not None:
-        mine = mine.where(Conversation.id == message.conversation_id)
-    else:
-        mine = mine.filter_by(
-            channel=message.channel,
-            our_address=message.from_address,
-            their_address=message.to_address,
-            thread="",
+def link_outbound(session: Session, tenant_id: int, messages: Sequence[Message]) -> None:
+    """The conversations that messages to be sent belong to, if there are any; their contacts, if
+    they are ones. A campaign does not fill the inbox: who never wrote has no conversation."""
+    if not messages:
+        return
+    by_id, by_addresses = _conversations(session, tenant_id, messages)
+    rest = []
+    for message in messages:
+        conversation = (
+            by_id.get(message.conversation_id)
+            if message.conversation_id is not None
+            else by_addresses.get((message.channel, message.from_address, message.to_address))
         )
-    conversation = session.scalar(mine)
-    if conversation is not None:
+        if conversation is None:
+            rest.append(message)
+            continue
         message.conversation_id = conversation.id
         message.contact_id = conversation.contact_id
-        touched = update(Conversation).where(Conversation.id == conversation.id)
-        session.execute(touched.values(last_message_at=message.created_at))
-        return
-    kind = channel_of(message.channel).identity
-    contact = contacts.find(session, message.tenant_id, kind, message.to_address)
-    message.contact_id = contact.id if contact else None
+        conversation.last_message_at = message.created_at
+    kind = channel_of(messages[0].channel).identity
+    known = contacts.ids_of(session, tenant_id, kind, [message.to_address for message in rest])
+    for message in rest:
+        message.contact_id = known.get(message.to_address)
+
+
+def _conversations(
+    session: Session, tenant_id: int, messages: Sequence[Message]
+) -> tuple[dict[int, Conversation], dict[tuple[str, str, str], Conversation]]:
+    """By id those that are named, by channel and addresses those that are not threads."""
+    ids = {m.conversation_id for m in messages if m.conversation_id is not None}
+    addresses = {(m.channel, m.from_address, m.to_address) for m in messages}
+    pair = tuple_(Conversation.channel, Conversation.our_address, Conversation.their_address)
+    unnamed = pair.in_(addresses) & (Conversation.thread == "")
+    mine = select(Conversation).where(
+        Conversation.tenant_id == tenant_id, Conversation.id.in_(ids) | unnamed
+    )
+    found = session.scalars(mine).all()
+    return {row.id: row for row in found}, {
+        (row.channel, row.our_address, row.their_address): row for row in found if not row.thread
+    }
 
 
 def wake_snoozed(session: Session, now: datetime) -> int:

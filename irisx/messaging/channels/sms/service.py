@@ -70,23 +70,32 @@ def send_bulk(caller: Caller, recipients: Sequence[str], text: Text) -> list[Res
     """Accept a message to each recipient, all in one transaction; one that can't be accepted is
     told and keeps nobody else from theirs. A number that is named twice gets one."""
     check_media(text.media_urls)
-    results: list[Result] = []
     seen: set[str] = set()
+    found: dict[int, NewMessage | IrisxError] = {}
     with transaction() as session:
+        settings = _settings(session, caller.tenant_id)
+        sender = _sender(session, caller.tenant_id, settings, text.from_)
         for index, to in enumerate(recipients):
+            ids = accepting.repeatable_ids(caller, index)
             try:
-                if (number := normalise(to)) in seen:
+                new = _new(settings, sender, to, text, test=caller.test, ids=ids)
+                if new.to in seen:
                     raise invalid("to", "named twice; it gets one message")
-                seen.add(number)
-                ids = accepting.repeatable_ids(caller, index)
-                message = accept(session, caller.tenant_id, to, text, test=caller.test, ids=ids)
-                results.append(Result(to, message))
+                seen.add(new.to)
+                found[index] = new
             except IrisxError as error:
-                results.append(Result(to, error=error))
-            except ValueError as error:
-                results.append(Result(to, error=invalid("to", str(error))))
+                found[index] = error
+        news = {i: new for i, new in found.items() if isinstance(new, NewMessage)}
+        accepted = accepting.accept_many(session, caller.tenant_id, list(news.values()))
+        outcomes = found | dict(zip(news, accepted, strict=True))
     accepting.wake_senders()
-    return results
+    return [_result(to, outcomes[index]) for index, to in enumerate(recipients)]
+
+
+def _result(to: str, outcome: object) -> Result:
+    if isinstance(outcome, IrisxError):
+        return Result(to, error=outcome)
+    return Result(to, outcome if isinstance(outcome, Message) else None)
 
 
 def accept(
@@ -99,8 +108,26 @@ def accept(
     ids: tuple[UUID, UUID] | None = None,
 ) -> Message:
     """Check a message and accept it in the caller's transaction."""
-    tenant = session.get_one(Tenant, tenant_id)
-    settings = TenantSettings.model_validate(tenant.settings)
+    settings = _settings(session, tenant_id)
+    sender = _sender(session, tenant_id, settings, text.from_)
+    new = _new(settings, sender, to, text, test=test, ids=ids)
+    return accepting.accept(session, tenant_id, new)
+
+
+def _settings(session: Session, tenant_id: int) -> TenantSettings:
+    return TenantSettings.model_validate(session.get_one(Tenant, tenant_id).settings)
+
+
+def _new(
+    settings: TenantSettings,
+    sender: str,
+    to: str,
+    text: Text,
+    *,
+    test: bool,
+    ids: tuple[UUID, UUID] | None,
+) -> NewMessage:
+    """The message, if it may go there and is not too long."""
     number = _recipient(to)
     if is_number(number):
         check_destination(number, settings)
@@ -110,26 +137,22 @@ def accept(
         raise invalid(
             "body", f"takes {parts.count} segments of {parts.encoding}; at most {MAX_SEGMENTS}"
         )
-    return accepting.accept(
-        session,
-        tenant_id,
-        NewMessage(
-            channel=CHANNEL,
-            from_=_sender(session, tenant_id, settings, text.from_),
-            to=number,
-            body=body,
-            media_urls=text.media_urls,
-            content={"encoding": parts.encoding},
-            metadata=text.metadata,
-            segments=parts.count,
-            category=text.category,
-            origin=text.origin,
-            send_at=text.send_at,
-            expires_at=text.expires_at,
-            conversation_id=text.conversation_id,
-            test=test,
-            ids=ids,
-        ),
+    return NewMessage(
+        channel=CHANNEL,
+        from_=sender,
+        to=number,
+        body=body,
+        media_urls=text.media_urls,
+        content={"encoding": parts.encoding},
+        metadata=text.metadata,
+        segments=parts.count,
+        category=text.category,
+        origin=text.origin,
+        send_at=text.send_at,
+        expires_at=text.expires_at,
+        conversation_id=text.conversation_id,
+        test=test,
+        ids=ids,
     )
 
 
