@@ -211,6 +211,26 @@ def presses(digits: str) -> str:
     return str(path)
 
 
+def plays(file: Path) -> str:
+    """A scenario that answers, plays a headerless µ-law file and stays: for `Sipp`."""
+    head, acked, rest = (
+        (SCENARIOS / "uas_stays.xml").read_text().partition('<recv request="ACK"/>\n')
+    )
+    play = f'  <nop><action><exec rtp_stream="{file},1,0,PCMU/8000"/></action></nop>\n'
+    path = Path(tempfile.mkdtemp(prefix="irisx-sipp-")) / "plays"
+    path.with_suffix(".xml").write_text(head + acked + play + rest)
+    return str(path)
+
+
+def wideband() -> str:
+    """The scenario `uas_stays` with G.722 as its only codec: for `Sipp`."""
+    text = (SCENARIOS / "uas_stays.xml").read_text()
+    text = text.replace("RTP/AVP 0 101", "RTP/AVP 9 101").replace("0 PCMU/8000", "9 G722/8000")
+    path = Path(tempfile.mkdtemp(prefix="irisx-sipp-")) / "wideband"
+    path.with_suffix(".xml").write_text(text)
+    return str(path)
+
+
 def call(target: str, scenario: str = "uac", **options: object) -> SippResult:
     """Run a calling scenario to its end. Options as for `Sipp`."""
     return Sipp(scenario, target, **options).result  # type: ignore[arg-type]

@@ -28,6 +28,7 @@ from irisx.api.schemas import ErrorBody
 from irisx.api.v1 import (
     agents,
     ai_knowledge,
+    amd,
     api_keys,
     assistants,
     audit,
@@ -78,6 +79,7 @@ ROUTERS: Sequence[Router] = (
     supervisor.router,
     ivr.router,
     ivr_prompts.router,
+    amd.router,
     ivr_voicemail.router,
     agents.router,
     queues.router,

@@ -19,6 +19,7 @@ from irisx.messaging.channels.sms.smpp import sessions as smpp_sessions
 from irisx.messaging.contacts import reactions as contact_reactions
 from irisx.messaging.conversations.service import open_snoozed
 from irisx.messaging.sending import Sender
+from irisx.telephony.amd import audio as amd_audio
 from irisx.telephony.callbacks import placing
 from irisx.telephony.callbacks import service as callbacks
 from irisx.telephony.calls import recording_jobs
@@ -48,6 +49,8 @@ def jobs() -> list[Job]:
         Job("callbacks.place", placing.place_due, 1.0, topic=callbacks.TOPIC),
         Job("callbacks.settle", placing.settle, 1.0),
         Job("wallboard.watch", watch.watch, 1.0),
+        Job("amd.store_audio", amd_audio.store, 10.0),
+        Job("amd.erase_audio", amd_audio.erase, _HOUR),
         Job("ivr.announce_messages", messages.announce, 2.0),
         Job("ivr.speak_published", prompt_jobs.speak_published, 2.0),
         Sender().job,

@@ -20,6 +20,7 @@ from irisx.kernel import health
 from irisx.kernel.logging import get_logger
 from irisx.kernel.redis import redis
 from irisx.media import cache
+from irisx.media.amd import live
 from irisx.media.client import ALIVE, EXPIRY_SECONDS, MAX_CHARACTERS, REPLY, REQUESTS
 from irisx.media.synthesis import Choice, SynthesisError, cache_key, choose, in_thread, trimmed
 from irisx.media.taps.reader import MakeConsumer
@@ -37,7 +38,7 @@ _PRUNE_SECONDS = 600.0
 
 
 #: Who listens to taps, by the name that the engine asks for.
-CONSUMERS: dict[str, MakeConsumer] = {}
+CONSUMERS: dict[str, MakeConsumer] = {live.CONSUMER: live.LiveDetection}
 
 
 class Media:

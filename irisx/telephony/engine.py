@@ -14,8 +14,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from irisx.kernel.errors import Unavailable
 from irisx.kernel.health import announce_ready
 from irisx.kernel.redis import redis
+from irisx.media.amd.live import CONSUMER
 from irisx.settings import get_settings
 from irisx.telephony import bus, carriers, taps
+from irisx.telephony.amd import live as amd
 from irisx.telephony.assistants import talk
 from irisx.telephony.bus import Command
 from irisx.telephony.calls import control, handling, outbound, recovery
@@ -42,7 +44,10 @@ _CARRIERS_EVERY_SECONDS = 30.0
 
 
 #: Who takes the reports of taps, by the name of their consumer.
-_LISTENERS: dict[str, taps.Listener] = {talk.CONSUMER: talk.reported}
+_LISTENERS: dict[str, taps.Listener] = {
+    CONSUMER: amd.heard,
+    talk.CONSUMER: talk.reported,
+}
 
 
 class Engine:

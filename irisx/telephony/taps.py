@@ -28,6 +28,7 @@ _BLOCK_SECONDS = 1.0
 #: By default the switch holds back 64 kB, and half a second of audio before that.
 _UNBUFFERED = {
     "enable_file_write_buffering": "false",
+    "record_sample_rate": "8000",
     "RECORD_PRE_BUFFER_FRAMES": "1",
     "RECORD_MIN_SEC": "0",
 }

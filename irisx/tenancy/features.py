@@ -15,6 +15,7 @@ from irisx.tenancy.models import FeatureDefault, Tenant, TenantFeature
 #: Area of permissions -> what switching it off takes away. All are on unless switched off.
 CATALOGUE = {
     "ai": "The AI engine and the knowledge base; assistants' calls go on.",
+    "amd": "Settings, results and feedback of answering-machine detection; calls go on detecting.",
     "calls": "Placing, controlling and listing calls.",
     "campaigns": "Outbound campaigns, their contacts and do-not-call lists.",
     "events": "The live stream of events.",

@@ -20,6 +20,7 @@ from irisx.messaging.receiving import store
 from irisx.messaging.statuses import sid_of
 from irisx.telephony.acd import queues
 from irisx.telephony.acd.models import Strategy
+from irisx.telephony.amd.models import AmdResult
 from irisx.telephony.callbacks.models import Callback
 from irisx.telephony.calls.models import Call, Recording, RecordingStatus
 from irisx.telephony.calls.states import CallStatus, Direction
@@ -72,6 +73,7 @@ class ForeignIds(dict[str, str]):
         "suppression_id": "sup",
         "queue_id": "queue",
         "session_id": "asn",
+        "result_id": "amd",
         "tenant_id": "ten",
         "user_id": "usr",
         "webhook_id": "whk",
@@ -125,8 +127,22 @@ class ForeignIds(dict[str, str]):
             from_number="+15557770001",
             announced_at=now(),
         )
+        detection = AmdResult(
+            tenant_id=tenant_id,
+            call_id=call.id,
+            result="human",
+            cause="after_greeting_silence",
+            confidence=0.9,
+            mode="balanced",
+            settings={},
+            features={},
+            decided_at=now(),
+            decided_ms=2000,
+            action="connect",
+            sandbox=False,
+        )
         with transaction() as session:
-            session.add_all([prompt, message])
+            session.add_all([prompt, message, detection])
         provider_account = accounts.create(
             SYSTEM,
             tenant_id,
@@ -237,6 +253,7 @@ class ForeignIds(dict[str, str]):
             number="1",
             number_id=number.public_id,
             prompt_id=prompt.public_id,
+            result_id=detection.public_id,
             queue_id=queue.row.public_id,
             recording_id=str(recording.id),
             session_id=conversation.public_id,

@@ -38,7 +38,7 @@ class EngineProcess:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "irisx", "engine"], env=self._environment
         )
-        wait_until(self.in_control, 15)
+        wait_until(self.in_control, 30)
 
     def in_control(self) -> bool:
         """Whether this very process holds the node."""

@@ -1,5 +1,6 @@
 """Live audio taps on every switch."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from irisx.telephony import engine, taps
 from irisx.telephony.calls.live import LiveCall
 from irisx.telephony.switch import Switch
 from tests.contract.rig import STAYS, Rig
+from tests.sipp import Sipp, wideband
 from tests.waiting import wait_until
 
 _TONE = "tone_stream://%(3000,0,440)"
@@ -107,6 +109,25 @@ def test_a_hang_up_ends_the_tap(line: Rig, media: Media, reports: list[Report]) 
     wait_until(lambda: Levels.made and Levels.made[0].frames > 1)
     line.command(call.id, "end")
     wait_until(lambda: Levels.made[0].ended is Cause.STOPPED)
+
+
+def test_a_wideband_call_is_heard_at_8_khz(line: Rig, media: Media, reports: list[Report]) -> None:
+    if line.sandbox:
+        pytest.skip("the sandbox has narrowband calls only")
+    phone = Sipp(wideband(), hold_ms=50, trace=False, timeout=60)
+    line.far_ends.append(phone)
+    line.carrier(STAYS, phone.port)
+    call_id = line.place(STAYS)
+    line.wait_status(call_id, "in-progress")
+    rate = line.told(f"uuid_getvar {call_id} read_rate")
+    assert rate == "16000"
+    call = line.switch.calls[str(call_id)]
+    line.switch.execute(call.uuid, ("playback", "tone_stream://%(20000,0,440)"))
+    taps.start(line.switch, call, "levels", {}, stereo=True)
+    wait_until(lambda: Levels.made and Levels.made[0].frames > 10)
+    levels, began, before = Levels.made[0], time.monotonic(), Levels.made[0].frames
+    wait_until(lambda: levels.frames > before + 100, 10)
+    assert 1.6 < time.monotonic() - began < 4  # 100 frames of 20 ms; at 16 kHz it is half of it
 
 
 def test_the_call_goes_on_when_the_media_process_is_lost(

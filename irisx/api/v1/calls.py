@@ -1,5 +1,6 @@
 """`/v1/calls`: place calls, read them, act on live ones."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -19,11 +20,14 @@ from irisx.api.schemas import (
     read_cursor,
     write_cursor,
 )
+from irisx.api.v1.amd import AmdDetected
 from irisx.intelligence.transcripts import service as transcripts
 from irisx.intelligence.transcripts.models import TranscriptStatus
 from irisx.kernel.errors import NotFound, invalid
 from irisx.kernel.ids import call_sid
 from irisx.telephony import bus
+from irisx.telephony.amd import results
+from irisx.telephony.amd.models import AmdResult
 from irisx.telephony.calls import destinations, prompts, queries, recordings, service
 from irisx.telephony.calls.models import Call, RecordingStatus
 from irisx.telephony.calls.queries import CallFilter, Position
@@ -67,6 +71,7 @@ class CallDetails(NewCall):
     caller_name: str | None
     record: bool
     amd_enabled: bool
+    amd: AmdDetected | None = Field(description="Who took the call; null: not detected (yet).")
     metadata: dict[str, JsonValue]
     stir_shaken: dict[str, JsonValue] | None
     sandbox: bool
@@ -137,16 +142,14 @@ def list_calls(caller: Caller, query: CallsQuery) -> dict[str, Any]:
         "total": queries.count_calls(chosen) if after is None else None,
         "next_cursor": _position(caller.tenant_id, page[-1]) if len(rows) > query.limit else None,
     }
-    urls = recordings.urls(caller.tenant_id, [call.id for call in page])
-    calls = [_details(call, urls.get(call.id)) for call in page]
-    return {"data": {"calls": calls, "pagination": pagination}}
+    return {"data": {"calls": _details(caller.tenant_id, page), "pagination": pagination}}
 
 
 @router.get("/v1/calls/<sid>", access=_READ, answer=CallDetails)
 def get_call(caller: Caller, sid: str) -> dict[str, Any]:
     """Get a call."""
     call = service.get_call(caller.tenant_id, sid)
-    return _details(call, recordings.urls(caller.tenant_id, [call.id]).get(call.id))
+    return _details(caller.tenant_id, [call])[0]
 
 
 @router.get("/v1/calls/<sid>/events", access=_READ, answer=Timeline)
@@ -165,7 +168,15 @@ def _accepted(call: Call) -> dict[str, Any]:
     }
 
 
-def _details(call: Call, recording_url: str | None) -> dict[str, Any]:
+def _details(tenant_id: int, calls: Sequence[Call]) -> list[dict[str, Any]]:
+    """The calls as they are shown, with what other tables know of them."""
+    ids = [call.id for call in calls]
+    urls = recordings.urls(tenant_id, ids)
+    detected = results.of_calls(tenant_id, ids)
+    return [_detail(call, urls.get(call.id), detected.get(call.id)) for call in calls]
+
+
+def _detail(call: Call, recording_url: str | None, detected: AmdResult | None) -> dict[str, Any]:
     over = call.ended_at is not None
     same = {name: getattr(call, name) for name in _SAME_NAME}
     return (
@@ -175,6 +186,7 @@ def _details(call: Call, recording_url: str | None) -> dict[str, Any]:
             "duration": round((call.duration_ms or 0) / 1000) if over else None,
             "metadata": call.metadata_,
             "recording_url": recording_url,
+            "amd": detected,
         }
     )
 

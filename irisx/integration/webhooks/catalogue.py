@@ -23,6 +23,7 @@ EVENTS: dict[str, str] = {
     "chat.ended": "Chat session ended",
     "agent.status_changed": "Agent status change",
     "call.failed": "Call ended without an answer: failed, busy, no-answer or canceled",
+    "call.amd": "Who took a call was detected, or could not be: human, machine, fax, silence",
     "call.recording.completed": "Recording of a call is stored and can be downloaded",
     "call.recording.failed": "Recording of a call could not be stored",
     "call.transcribed": "Transcript of a recording is made: text, confidence, language",

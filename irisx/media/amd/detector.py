@@ -110,22 +110,35 @@ class Detector:
         """Hear more: 16-bit samples of any number. The verdict, once, when there is one."""
         verdict = None
         for frame in self._framer.cut(pcm):
-            verdict = self._hear(frame) or verdict
+            verdict = self.hear(frame, self._model.probability(frame)) or verdict
         return verdict
 
     def close(self) -> Verdict | None:
-        """The audio is over. The verdict, if `feed` has not given it: at worst `unknown`."""
+        """The audio is over. The verdict, if it has not been given: at worst `unknown`."""
         if self._delivered:
             return None
         speech = self._timeline.speech()
         nothing = Result.SILENCE if speech is None else Result.UNKNOWN
         return self._deliver(self._decision or self._verdict((nothing, Cause.AUDIO_ENDED), speech))
 
-    def _hear(self, frame: Frame) -> Verdict | None:
+    @property
+    def is_patient(self) -> bool:
+        """Whether it waits for longer than the settings say: for ringing to end, or a beep."""
+        return not self._delivered and (
+            self._decision is not None or self._tones.last_ring is not None
+        )
+
+    @property
+    def greeting_over(self) -> bool:
+        """Whether a message may be left: after the beep, or 3 s after a greeting without one."""
+        return self._is_greeting_over(self._timeline.speech())
+
+    def hear(self, frame: Frame, probability: float) -> Verdict | None:
+        """As `feed`, a frame at a time; `probability`: how likely it is speech (`VoiceModel`)."""
         tone = self._tones.add(frame)
         if self._delivered and self.beep is not None:
             return None
-        self._timeline.add(frame, self._model.probability(frame))
+        self._timeline.add(frame, probability)
         speech = self._timeline.speech()
         if self.beep is None and tone is not None and _ends_greeting(tone, speech):
             self.beep = tone
@@ -191,13 +204,17 @@ class Detector:
 
     def _awaits_beep(self, decision: Verdict, speech: Speech | None) -> bool:
         """Whether the verdict is held back for the beep."""
-        if self._settings.mode is not Mode.MESSAGE_END or self.beep is not None:
+        if self._settings.mode is not Mode.MESSAGE_END:
             return False
-        if decision.result is not Result.MACHINE or decision.cause is Cause.SIT or speech is None:
+        if decision.result is not Result.MACHINE or decision.cause is Cause.SIT:
             return False
-        return self._tones.sounding or (
-            speech.pause < _NO_BEEP_MS and self._timeline.now < _LONGEST_GREETING_MS
-        )
+        return not self._is_greeting_over(speech)
+
+    def _is_greeting_over(self, speech: Speech | None) -> bool:
+        if self.beep is not None or speech is None:
+            return True
+        late = speech.pause >= _NO_BEEP_MS or self._timeline.now >= _LONGEST_GREETING_MS
+        return late and not self._tones.sounding
 
     def _deliver(self, decision: Verdict) -> Verdict:
         self._delivered = True

@@ -1,7 +1,7 @@
 """The settings of the detector, named and meant as Asterisk's AMD() names and means them."""
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -13,13 +13,6 @@ class Mode(StrEnum):
     BALANCED = "balanced"
     #: Decides with care, and on a machine answers only after its beep or the greeting's end.
     MESSAGE_END = "message_end"
-
-
-class Action(StrEnum):
-    CONNECT = "connect"
-    HANG_UP = "hangup"
-    LEAVE_VOICEMAIL = "leave_voicemail"
-    FLOW = "flow"
 
 
 #: What each mode takes for a number that is not given; how they were found: docs/amd.md.
@@ -50,8 +43,31 @@ _PRESETS: dict[Mode, dict[str, int]] = {
 _LONGEST_MS = 30_000
 
 
+InitialSilence = Annotated[
+    int,
+    Field(description="No speech for so long after the answer: silence.", ge=0, le=_LONGEST_MS),
+]
+GreetingLength = Annotated[
+    int, Field(description="So much speech in all: machine.", ge=100, le=_LONGEST_MS)
+]
+AfterGreetingSilence = Annotated[
+    int, Field(description="A pause so long after speech: human.", ge=100, le=_LONGEST_MS)
+]
+TotalAnalysisTime = Annotated[
+    int,
+    Field(description="Undecided so long after the first speech: unknown.", ge=500, le=_LONGEST_MS),
+]
+MinimumWordLength = Annotated[
+    int, Field(description="Speech that is shorter is no word.", ge=0, le=2_000)
+]
+BetweenWordsSilence = Annotated[
+    int, Field(description="A pause so long ends a word.", ge=20, le=2_000)
+]
+MaximumWords = Annotated[int, Field(description="More words than these: machine.", ge=1, le=100)]
+
+
 class Settings(BaseModel):
-    """When the detector decides, and what follows. Times are ms.
+    """When the detector decides. Times are ms.
 
     A number left out is the mode's own; one that is given is honoured as it is. All clocks but
     that of `initial_silence` start at the first speech, not at the answer.
@@ -60,27 +76,13 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     mode: Mode = Mode.BALANCED
-    initial_silence: int = Field(
-        description="No speech for so long after the answer: silence.", ge=0, le=_LONGEST_MS
-    )
-    greeting_length: int = Field(
-        description="So much speech in all: machine.", ge=100, le=_LONGEST_MS
-    )
-    after_greeting_silence: int = Field(
-        description="A pause so long after speech: human.", ge=100, le=_LONGEST_MS
-    )
-    total_analysis_time: int = Field(
-        description="Undecided so long after the first speech: unknown.", ge=500, le=_LONGEST_MS
-    )
-    minimum_word_length: int = Field(
-        100, description="Speech that is shorter is no word.", ge=0, le=2_000
-    )
-    between_words_silence: int = Field(
-        350, description="A pause so long ends a word.", ge=20, le=2_000
-    )
-    maximum_words: int = Field(description="More words than these: machine.", ge=1, le=100)
-    action_on_machine: Action = Action.LEAVE_VOICEMAIL
-    action_on_human: Action = Action.CONNECT
+    initial_silence: InitialSilence
+    greeting_length: GreetingLength
+    after_greeting_silence: AfterGreetingSilence
+    total_analysis_time: TotalAnalysisTime
+    minimum_word_length: MinimumWordLength = 100
+    between_words_silence: BetweenWordsSilence = 350
+    maximum_words: MaximumWords
 
     @model_validator(mode="before")
     @classmethod

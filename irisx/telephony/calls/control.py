@@ -12,6 +12,7 @@ from irisx.kernel.clock import now
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import Conflict, NotFound, Unavailable, invalid
 from irisx.media.client import synthesize
+from irisx.telephony.amd import live as amd
 from irisx.telephony.bus import Command
 from irisx.telephony.calls import connect, consult, handling
 from irisx.telephony.calls.live import LiveCall
@@ -71,6 +72,7 @@ def _end(switch: Switch, call: LiveCall, args: _Args) -> None:
 
 def _transfer(switch: Switch, call: LiveCall, args: _Args) -> None:
     """Blind: the partner leaves, the customer is connected with somebody else."""
+    amd.give_up(switch, call, "transferred")
     runner.leave(switch, call)
     call.next_destination = connect.text_of(args["to"])
     switch.run(commands.uuid_transfer_to_park(call.uuid))

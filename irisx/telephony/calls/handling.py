@@ -12,6 +12,7 @@ import structlog
 from irisx.kernel.jobs import wake
 from irisx.settings import get_settings
 from irisx.telephony import taps
+from irisx.telephony.amd import live as amd
 from irisx.telephony.calls import capacity, connect, inbound
 from irisx.telephony.calls.ended import Ended
 from irisx.telephony.calls.forward import forward
@@ -76,12 +77,14 @@ def _answered(switch: Switch, call: LiveCall, event: Event) -> None:
 
 
 def began(switch: Switch, call: LiveCall) -> None:
-    """What an answered call gets at once: its longest duration, and its recording."""
+    """What an answered call gets at once: its longest duration, its recording, its listener."""
     if call.direction is Direction.OUTBOUND:
         limit = get_settings().max_call_seconds
         switch.run(commands.sched_hangup(call.uuid, limit))
     if call.record and call.recording_path is None:
         start_recording(switch, call)
+    if "amd" in call.options and call.amd is None:
+        amd.begin(switch, call)
 
 
 def start_recording(switch: Switch, call: LiveCall) -> None:
@@ -108,6 +111,8 @@ def mask(switch: Switch, call: LiveCall, *, on: bool) -> None:
 def _parked(switch: Switch, call: LiveCall, event: Event) -> None:
     """Nothing connects the customer's leg now: is there somebody to connect it with?"""
     call.parked.add(call.uuid)
+    if call.awaits_verdict:
+        return
     destination = call.next_destination
     call.next_destination = None
     if destination is not None:
@@ -200,6 +205,7 @@ def finish(switch: Switch, call: LiveCall, end: Ended) -> None:
     call.finish(end)
     if call.flow is not None:
         call.flow.end()
+    amd.give_up(switch, call, "hung_up")
     taps.end_all(switch, call)
     supervision.end(switch, call)
     for channel, owner in list(switch.legs.items()):

@@ -30,6 +30,7 @@ from sqlalchemy.orm import Session
 
 from irisx.kernel.db import transaction
 from irisx.kernel.events import publish_many
+from irisx.telephony.amd.models import AmdResult
 from irisx.telephony.calls.models import Call, CallEvent, Recording, RecordingStatus
 from irisx.telephony.calls.states import ENDED
 from irisx.telephony.supervision.models import SupervisionRecord
@@ -46,7 +47,15 @@ _RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0)
 _CALLS = cast(Table, Call.__table__)
 _INSERT_CALL = insert(_CALLS).on_conflict_do_nothing()
 _INSERT_EVENT = insert(cast(Table, CallEvent.__table__)).on_conflict_do_nothing()
-_TIMES = {"initiated_at", "ringing_at", "answered_at", "ended_at", "occurred_at"}
+_TIMES = {
+    "initiated_at",
+    "ringing_at",
+    "answered_at",
+    "ended_at",
+    "occurred_at",
+    "decided_at",
+    "audio_until",
+}
 
 
 @dataclass(slots=True)
@@ -57,7 +66,8 @@ class Change:
 
     `insert`: a new call, by the table's columns. `update`: columns that changed. `timeline`:
     (key, time, type, data) lines. `events`: (type, data) domain events, keyed by call and type.
-    `recording`: columns of a recording that began.
+    `recording`: columns of a recording that began. `amd`: those of a detection's result, or, with
+    no `result`, what became known of it later.
     """
 
     call_id: UUID
@@ -69,6 +79,7 @@ class Change:
     timeline: list[tuple[str, datetime, str, dict[str, Any]]] = field(default_factory=list)
     events: list[tuple[str, datetime, dict[str, Any]]] = field(default_factory=list)
     recording: dict[str, Any] | None = None
+    amd: dict[str, Any] | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=str)
@@ -80,12 +91,14 @@ class Change:
             raw["supervision"] = SupervisionRecord.read(raw["supervision"])
         raw["call_id"] = UUID(raw["call_id"])
         raw["initiated_at"] = datetime.fromisoformat(raw["initiated_at"])
-        for part in ("insert", "update"):
-            columns = raw[part] or {}
+        for part in ("insert", "update", "amd"):
+            columns = raw.get(part) or {}
             for name in _TIMES & columns.keys():
                 columns[name] = columns[name] and datetime.fromisoformat(columns[name])
         if raw["recording"]:
             raw["recording"]["call_id"] = UUID(raw["recording"]["call_id"])
+        if raw.get("amd"):
+            raw["amd"]["call_id"] = UUID(raw["amd"]["call_id"])
         if raw["insert"]:
             raw["insert"]["id"] = UUID(raw["insert"]["id"])
         raw["timeline"] = [
@@ -246,6 +259,8 @@ def write(session: Session, changes: list[Change]) -> None:
     for change in changes:
         if change.recording is not None:
             _write_recording(session, change.recording)
+        if change.amd is not None:
+            _write_amd(session, change.amd)
     publish_many(
         session,
         [
@@ -308,6 +323,15 @@ def _write_supervision(session: Session, columns: dict[str, Any]) -> None:
 def _write_recording(session: Session, columns: dict[str, Any]) -> None:
     statement = insert(Recording).values(status=RecordingStatus.RECORDING, **columns)
     session.execute(statement.on_conflict_do_nothing(index_elements=["path"]))
+
+
+def _write_amd(session: Session, columns: dict[str, Any]) -> None:
+    if "result" in columns:
+        statement = insert(AmdResult).values(columns)
+        session.execute(statement.on_conflict_do_nothing(index_elements=["call_id"]))
+    else:
+        of_call = AmdResult.call_id == columns["call_id"]
+        session.execute(update(AmdResult).where(of_call).values(columns))
 
 
 def unfinished_calls(session: Session, node: str) -> list[Call]:

@@ -57,6 +57,13 @@ class InTalk(Protocol):
     def reported(self, report: Report) -> None: ...
 
 
+class Detecting(Protocol):
+    """What a call asks of its answering-machine detection (`amd/live.py`)."""
+
+    @property
+    def holds(self) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ringing:
     """How `connect` rings somebody: how long (s), the number shown, what the callee hears first,
@@ -85,6 +92,7 @@ class LiveCall:
     `talk`: its conversation with an assistant;
     `ringing_leg`: the channel that `connect` made last.
     `taps`: consumer and start (epoch ms) of its live audio taps (`telephony/taps.py`).
+    `amd`: the detection of answering machines that began at the answer.
     """
 
     id: UUID
@@ -124,6 +132,7 @@ class LiveCall:
     ringing: Ringing = field(default_factory=Ringing)
     ringing_leg: str | None = None
     taps: dict[str, tuple[str, int]] = field(default_factory=dict)
+    amd: Detecting | None = None
 
     @classmethod
     def of_row(cls, row: Call, journal: Journal) -> "LiveCall":
@@ -162,6 +171,11 @@ class LiveCall:
     @property
     def over(self) -> bool:
         return self.status in ENDED
+
+    @property
+    def awaits_verdict(self) -> bool:
+        """Whether what follows the answer has to wait for who took the call."""
+        return "amd" in self.options and (self.amd is None or self.amd.holds)
 
     def view(self) -> dict[str, Any]:
         """The `data` of the call's webhooks and server-sent events."""
@@ -253,6 +267,20 @@ class LiveCall:
     def tell(self, type: str, data: dict[str, Any]) -> None:
         """A domain event of the call's tenant; `data["key"]` makes telling it twice harmless."""
         self.journal.record(self._change(events=[(type, now(), data)]))
+
+    def amd_decided(self, columns: dict[str, Any], shown: dict[str, Any]) -> None:
+        """Who took the call: the row's columns, and what timeline and event show of it."""
+        self.journal.record(
+            self._change(
+                amd=columns,
+                timeline=[("amd", columns["decided_at"], "call.amd", shown)],
+                events=[("call.amd", columns["decided_at"], self.view() | {"amd": shown})],
+            )
+        )
+
+    def amd_beep(self, times: dict[str, Any]) -> None:
+        """When a machine's beep was; `call_id` and what is known of it."""
+        self.journal.record(self._change(amd={"call_id": self.id, **times}))
 
     def when_written(self, then: Callable[[], None]) -> None:
         """Call `then` once all that happened to the call so far is in the database."""

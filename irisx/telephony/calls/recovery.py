@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from irisx.kernel.clock import from_epoch_us, now
 from irisx.kernel.db import transaction
 from irisx.telephony import taps
+from irisx.telephony.amd import live as amd
 from irisx.telephony.assistants import run, talk
 from irisx.telephony.calls import connect, handling, inbound, outbound
 from irisx.telephony.calls.ended import REALM, Ended, parse_ended
@@ -196,6 +197,7 @@ def _catch_up(switch: Switch, call: LiveCall, dump: Event) -> None:
     if answered is not None and call.answer(answered, "answered"):
         handling.began(switch, call)
     campaign.catch_up(call, dump.variable(campaign.VARIABLE))
+    amd.resume(switch, call, dump)
     call.partner = dump.variable("bridge_uuid") if _is_bridged(dump) else None
     if call.partner is not None:
         switch.legs[call.partner] = call
@@ -217,11 +219,16 @@ def _is_bridged(dump: Event) -> bool:
 
 def _resume(switch: Switch, call: LiveCall, dump: Event) -> None:
     """The customer's leg is parked: go on where the engine that is gone stopped."""
+    call.parked.add(call.uuid)
     if dump.variable("irisx_destination") is not None:
         connect.resume(switch, call, dump)
     elif call.direction is Direction.INBOUND:
         inbound.take(switch, dump)
-    elif call.next_destination is not None and call.answered_at is not None:
+    elif (
+        call.next_destination is not None
+        and call.answered_at is not None
+        and not call.awaits_verdict
+    ):
         destination, call.next_destination = call.next_destination, None
         forward(switch, call, destination, dump)
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
+from irisx.telephony.amd.config import AmdOptions
 from irisx.telephony.calls.destinations import Destination, Number
 
 MAX_METADATA_BYTES = 8192
@@ -63,7 +64,14 @@ class CallRequest(BaseModel):
     record: bool | None = Field(
         None, description="Record the call. Default: the setting record_calls."
     )
-    amd_enabled: bool = Field(False, description="Detect answering machines.")
+    amd_enabled: bool | None = Field(
+        None,
+        description="Detect answering machines. Default: true with `amd`, or else `enabled` of "
+        "your AMD settings.",
+    )
+    amd: AmdOptions | None = Field(
+        None, description="Settings of the detection for this call, over yours."
+    )
     metadata: Metadata = Field(
         default_factory=dict, description="Your own facts about the call, at most 8 KB of JSON."
     )

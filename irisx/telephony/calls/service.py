@@ -9,10 +9,12 @@ from sqlalchemy.orm import Session
 
 from irisx.kernel.clock import now
 from irisx.kernel.db import transaction
-from irisx.kernel.errors import Conflict, NotFound, Unavailable, invalid
+from irisx.kernel.errors import Conflict, NotFound, invalid
 from irisx.kernel.ids import call_sid, call_uuid
 from irisx.settings import get_settings
 from irisx.telephony import bus
+from irisx.telephony.amd import config as amd
+from irisx.telephony.amd.config import AmdOptions
 from irisx.telephony.calls import capacity, destinations
 from irisx.telephony.calls.journal import Change, Journal, write
 from irisx.telephony.calls.live import LiveCall
@@ -42,15 +44,10 @@ class _InTransaction(Journal):
 def create_call(caller: Caller, request: CallRequest) -> Call:
     """Store an outbound call and its `call.initiated` in one transaction; an engine places it.
 
-    Raises ValidationError about `from`, Forbidden (DESTINATION_NOT_ALLOWED), TooManyRequests
-    (CALLS_PER_SECOND_EXCEEDED, CONCURRENT_CALLS_EXCEEDED) or Unavailable (AMD_UNAVAILABLE).
+    Raises ValidationError about `from` or `amd`, Forbidden (DESTINATION_NOT_ALLOWED) or
+    TooManyRequests (CALLS_PER_SECOND_EXCEEDED, CONCURRENT_CALLS_EXCEEDED).
     """
-    if request.amd_enabled:
-        raise Unavailable(
-            "Answering machine detection is not part of this version of IRISX; "
-            "place the call without amd_enabled.",
-            code="AMD_UNAVAILABLE",
-        )
+    detection = _detection(caller.tenant_id, request)
     if request.on_answer is not None:
         destinations.resolve(request.on_answer, caller.tenant_id, "on_answer")
     with transaction() as session:
@@ -67,6 +64,8 @@ def create_call(caller: Caller, request: CallRequest) -> Call:
         }
         if request.on_answer is not None:
             options["on_answer"] = request.on_answer.model_dump()
+        if detection is not None:
+            options["amd"] = detection
         call = store_call(
             session,
             call_id=call_id,
@@ -81,6 +80,14 @@ def create_call(caller: Caller, request: CallRequest) -> Call:
         )
     bus.wake_dialer()
     return call
+
+
+def _detection(tenant_id: int, request: CallRequest) -> dict[str, Any] | None:
+    """The plan of answering-machine detection; None: the call goes without."""
+    enabled = request.amd_enabled
+    if enabled is None:
+        enabled = request.amd is not None or amd.given(tenant_id).get("enabled", False)
+    return amd.plan(tenant_id, request.amd or AmdOptions()) if enabled else None
 
 
 def on_sandbox(caller: Caller) -> bool:
@@ -160,6 +167,7 @@ def store_call(
         "to_number": to_number,
         "caller_name": caller_name,
         "record": record,
+        "amd_enabled": "amd" in options,
         "sandbox": sandbox,
         "options": options,
     }

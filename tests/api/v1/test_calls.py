@@ -95,9 +95,16 @@ def test_a_foreign_caller_id_is_refused(client: ApiClient, number: PhoneNumber) 
     assert [detail["field"] for detail in refused["details"]] == ["from"]
 
 
-def test_machine_detection_is_refused_by_name(client: ApiClient, number: PhoneNumber) -> None:
-    refused = client.post("/v1/calls", {"to": "+15555559999", "amd_enabled": True}, status=503)
-    assert refused["code"] == "AMD_UNAVAILABLE"
+def test_machine_detection_is_asked_for_by_call(client: ApiClient, number: PhoneNumber) -> None:
+    created = client.post("/v1/calls", {"to": "+15555559999", "amd_enabled": True}, status=201)
+    details = client.get(f"/v1/calls/{created['sid']}")
+    assert (details["amd_enabled"], details["amd"]) == (True, None)
+    refused = client.post(
+        "/v1/calls",
+        {"to": "+15555559999", "amd": {"mode": "slow", "maximum_words": 0}},
+        status=400,
+    )
+    assert {each["field"] for each in refused["details"]} == {"amd.mode", "amd.maximum_words"}
 
 
 def test_a_full_tenant_is_told_which_cap(

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from irisx.media.amd import Action, Mode, Settings
+from irisx.media.amd import Mode, Settings
 
 #: The example of the API's specification.
 SPECIFIED = {
@@ -12,8 +12,6 @@ SPECIFIED = {
     "minimum_word_length": 100,
     "between_words_silence": 50,
     "maximum_words": 3,
-    "action_on_machine": "leave_voicemail",
-    "action_on_human": "connect",
 }
 
 
@@ -27,7 +25,6 @@ def test_the_rest_is_the_modes_own() -> None:
     assert fast.greeting_length < Settings.model_validate({}).greeting_length
     assert Settings.model_validate({}).greeting_length < careful.greeting_length
     assert Settings.model_validate({"mode": "fast", "greeting_length": 900}).greeting_length == 900
-    assert fast.action_on_machine is Action.LEAVE_VOICEMAIL
 
 
 @pytest.mark.parametrize(
@@ -41,7 +38,6 @@ def test_the_rest_is_the_modes_own() -> None:
         {"maximum_words": 101},
         {"mode": "slow"},
         {"mode": ["fast"]},
-        {"action_on_human": "sing"},
         {"silence_threshold": 256},
         [],
         None,

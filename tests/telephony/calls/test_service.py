@@ -14,7 +14,6 @@ from irisx.kernel.errors import (
     Forbidden,
     NotFound,
     TooManyRequests,
-    Unavailable,
     ValidationError,
 )
 from irisx.kernel.events import DomainEvent
@@ -145,10 +144,13 @@ def test_the_destination_on_answer_is_barred_like_the_first(tenant: Tenant) -> N
     assert rows(Call) == []
 
 
-def test_machine_detection_is_refused_while_there_is_none(tenant: Tenant) -> None:
-    with pytest.raises(Unavailable) as raised:
-        create(tenant, amd_enabled=True)
-    assert raised.value.code == "AMD_UNAVAILABLE"
+def test_a_call_with_machine_detection_carries_its_plan(tenant: Tenant) -> None:
+    call = create(tenant, amd={"mode": "fast", "maximum_words": 5})
+    assert call.amd_enabled
+    plan = call.options["amd"]
+    assert (plan["settings"]["mode"], plan["settings"]["maximum_words"]) == ("fast", 5)
+    assert plan["actions"]["machine"] == "leave_voicemail"
+    assert not create(tenant, amd_enabled=False).amd_enabled
 
 
 @pytest.mark.parametrize(
