@@ -140,6 +140,14 @@ class Settings(BaseSettings):
         description="Directory of a faster-whisper (CTranslate2) model that recognizes speech on "
         "this machine. Default: none; transcripts need a provider then.",
     )
+    translation_url: str | None = Field(
+        default=None,
+        description="URL of a LibreTranslate-style service. Default: the chat model translates, "
+        "where there is one.",
+    )
+    translation_api_key: SecretStr | None = Field(
+        default=None, description="Key that IRISX_TRANSLATION_URL asks for."
+    )
 
     @property
     def base_url(self) -> str:

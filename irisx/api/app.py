@@ -27,6 +27,7 @@ from irisx.api.public import docs, internal, receivers, system
 from irisx.api.schemas import ErrorBody
 from irisx.api.v1 import (
     agents,
+    ai,
     ai_knowledge,
     amd,
     api_keys,
@@ -53,6 +54,7 @@ from irisx.api.v1 import (
     sip_accounts,
     sms,
     supervisor,
+    translation,
     users,
     wallboard,
     webhooks,
@@ -89,7 +91,9 @@ ROUTERS: Sequence[Router] = (
     campaign_imports.router,
     campaign_results.router,
     do_not_call.router,
+    ai.router,
     ai_knowledge.router,
+    translation.router,
     users.router,
     api_keys.router,
     scripts.router,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Protocol
 
-from irisx.intelligence.local.host import EMBEDDINGS
+from irisx.intelligence.local.host import TEXTS
 
 Vector = list[float]
 
@@ -38,7 +38,7 @@ class LocalEmbedder:
     model = "multilingual-e5-small-q4"
 
     def embed(self, texts: Sequence[str], kind: Kind, *, timeout: float) -> list[Vector]:
-        reply = EMBEDDINGS.ask(
+        reply = TEXTS.ask(
             {"verb": "embed", "texts": list(texts), "query": kind is Kind.QUERY}, timeout=timeout
         )
         vectors: list[Vector] = reply["vectors"]

@@ -25,6 +25,7 @@ CATALOGUE = {
     "messaging": "Provider accounts, suppressions and the message log; messages go on.",
     "recordings": "Listening to, listing and deleting recordings.",
     "sms": "Sending and listing text messages.",
+    "translation": "Translating texts and detecting languages.",
     "webhooks": "Webhooks and their deliveries.",
 }
 

@@ -21,6 +21,7 @@ NUMBER = {"number": "+15550009999"}
 CARRIER = {"name": "Trunk", "host": "192.0.2.1"}
 KEY = {"name": "Key", "permissions": ["calls:read"]}
 LOGIN = {"email": "a@example.com", "password": "wrong"}
+CHAT = {"messages": [{"role": "user", "content": "Hello"}]}
 WEBHOOK = {"url": "https://example.com/hook", "events": ["call.completed"]}
 AGENT = {"name": "Ann", "contact": {"type": "number", "phone_number": "+15555550100"}}
 CAMPAIGN = {"name": "Spring", "mode": "broadcast", "message": {"text": "Hello."}}
@@ -306,6 +307,20 @@ ROWS = [
     Row("DELETE", "/v1/messaging/suppressions/{suppression_id}", "messaging:write"),
     Row("GET", "/webhooks/{channel}/{token}", PUBLIC),
     Row("POST", "/webhooks/{channel}/{token}", PUBLIC),
+    Row("POST", "/v1/ai/chat", "ai:write", CHAT),
+    Row("POST", "/v1/ai/analyze", "ai:write", {"text": "Hello"}),
+    Row("POST", "/v1/ai/summarize", "ai:write", {"text": "Hello"}),
+    Row("POST", "/v1/ai/sentiment", "ai:write", {"text": "Hello"}),
+    Row("POST", "/v1/ai/intent", "ai:write", {"text": "Hello"}),
+    Row("POST", "/v1/ai/entities", "ai:write", {"text": "Hello"}),
+    Row("GET", "/v1/ai/config", "ai:read"),
+    Row("PUT", "/v1/ai/config", "ai:write", {}),
+    Row("GET", "/v1/ai/models", "ai:read"),
+    Row("POST", "/v1/translation/translate", "translation:write", {"text": "Hi", "target": "es"}),
+    Row("POST", "/v1/translation/detect", "translation:read", {"text": "Hello"}),
+    Row("GET", "/v1/translation/languages", "translation:read"),
+    Row("GET", "/v1/translation/config", "translation:read"),
+    Row("PUT", "/v1/translation/config", "translation:write", {}),
     Row("GET", "/v1/ai/knowledge", "ai:read"),
     Row("POST", "/v1/ai/knowledge", "ai:write", {"title": "FAQ"}),
     Row("POST", "/v1/ai/knowledge/upload", "ai:write"),

@@ -50,6 +50,7 @@ READING_POSTS = {
     "post /v1/ivr/flows/{flow_id}/test",
     "post /v1/ai/knowledge/search",
     "post /v1/scripts/{script_id}/render",
+    "post /v1/translation/detect",
 }
 GUARDED_GETS = {"get /v1/ivr/signing-secret"}
 

@@ -15,7 +15,7 @@ from hibari import Hibari
 from irisx.intelligence import engine
 from irisx.intelligence.embeddings import Kind
 from irisx.intelligence.errors import NotConfigured, ProviderError, ProviderTimeout
-from irisx.intelligence.local.host import EMBEDDINGS, RECOGNITION, ModelHost
+from irisx.intelligence.local.host import RECOGNITION, TEXTS, ModelHost
 from irisx.tenancy.models import Tenant
 from tests.intelligence.test_chat import usage
 from tests.openai_server import Turn, openai_server
@@ -34,7 +34,7 @@ def speech() -> np.ndarray:
 @pytest.fixture(scope="module", autouse=True)
 def no_models_left():
     yield
-    EMBEDDINGS.stop()
+    TEXTS.stop()
     RECOGNITION.stop()
 
 

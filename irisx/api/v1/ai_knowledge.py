@@ -39,12 +39,12 @@ Collection = Annotated[
 ]
 
 
-class ListQuery(OffsetQuery):
+class KnowledgeQuery(OffsetQuery):
     type: ItemType | None = None
     knowledge_base_id: ItemId | None = Field(None, description="Only what this collection holds.")
 
 
-class NewItem(Body):
+class NewKnowledge(Body):
     """A text (`content`), the page at a `url`, or, with neither, a collection of others."""
 
     title: Name | None = Field(None, description="Default, for a URL: the page's own.")
@@ -61,14 +61,14 @@ class NewItem(Body):
         return self
 
 
-class ItemChange(Body):
+class KnowledgeChange(Body):
     title: Name = UNSET
     content: Content = UNSET
     knowledge_base_id: Collection = UNSET
     refresh: bool = Field(False, description="Fetch the page of a URL again.")
 
 
-class Upload(Form):
+class KnowledgeUpload(Form):
     """PDF, DOCX, TXT, Markdown or HTML of at most 20 MB; what it is, its bytes say."""
 
     MAX_BYTES: ClassVar[int] = MAX_BYTES
@@ -78,7 +78,7 @@ class Upload(Form):
     knowledge_base_id: ItemId | None = None
 
 
-class Item(Answer):
+class Knowledge(Answer):
     id: ItemId
     title: str
     type: ItemType
@@ -90,17 +90,17 @@ class Item(Answer):
     updated_at: Timestamp
 
 
-class WholeItem(Item):
+class WholeKnowledge(Knowledge):
     content: str
 
 
-class Items(Answer):
-    knowledge: list[Item]
+class KnowledgeList(Answer):
+    knowledge: list[Knowledge]
     pagination: OffsetPagination
 
 
-@router.get("/v1/ai/knowledge", access=_READ, answer=Success[Items])
-def list_knowledge(caller: Caller, query: ListQuery) -> dict[str, Any]:
+@router.get("/v1/ai/knowledge", access=_READ, answer=Success[KnowledgeList])
+def list_knowledge(caller: Caller, query: KnowledgeQuery) -> dict[str, Any]:
     """List knowledge items."""
     rows, total = service.list_page(
         caller.tenant_id,
@@ -112,14 +112,14 @@ def list_knowledge(caller: Caller, query: ListQuery) -> dict[str, Any]:
     return listed("knowledge", rows, query, total)
 
 
-@router.post("/v1/ai/knowledge", access=_WRITE, answer=Item, status=201)
-def add_knowledge(caller: Caller, body: NewItem) -> KnowledgeItem:
+@router.post("/v1/ai/knowledge", access=_WRITE, answer=Knowledge, status=201)
+def add_knowledge(caller: Caller, body: NewKnowledge) -> KnowledgeItem:
     """Add knowledge: a text, a page, or a collection of items."""
     return service.add(caller, caller.tenant_id, **dict(body))
 
 
-@router.post("/v1/ai/knowledge/upload", access=_WRITE, answer=Item, status=201)
-def upload_knowledge(caller: Caller, form: Upload) -> KnowledgeItem:
+@router.post("/v1/ai/knowledge/upload", access=_WRITE, answer=Knowledge, status=201)
+def upload_knowledge(caller: Caller, form: KnowledgeUpload) -> KnowledgeItem:
     """Upload a document."""
     return service.upload(
         caller,
@@ -131,14 +131,14 @@ def upload_knowledge(caller: Caller, form: Upload) -> KnowledgeItem:
     )
 
 
-@router.get("/v1/ai/knowledge/<item_id>", access=_READ, answer=WholeItem)
+@router.get("/v1/ai/knowledge/<item_id>", access=_READ, answer=WholeKnowledge)
 def get_knowledge(caller: Caller, item_id: ItemId) -> KnowledgeItem:
     """Get a knowledge item with its text."""
     return service.get(caller.tenant_id, item_id)
 
 
-@router.put("/v1/ai/knowledge/<item_id>", access=_WRITE, answer=Item)
-def update_knowledge(caller: Caller, item_id: ItemId, body: ItemChange) -> KnowledgeItem:
+@router.put("/v1/ai/knowledge/<item_id>", access=_WRITE, answer=Knowledge)
+def update_knowledge(caller: Caller, item_id: ItemId, body: KnowledgeChange) -> KnowledgeItem:
     """Update knowledge: fields that are left out stay as they are."""
     changed = body.model_dump(exclude_unset=True)
     return service.change(caller, caller.tenant_id, item_id, **changed)
@@ -150,13 +150,13 @@ def delete_knowledge(caller: Caller, item_id: ItemId) -> None:
     service.remove(caller, caller.tenant_id, item_id)
 
 
-class Search(Body):
+class KnowledgeSearch(Body):
     query: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
     limit: int = Field(5, ge=1, le=20)
     knowledge_base_id: ItemId | None = Field(None, description="Only this item or collection.")
 
 
-class HitAnswer(Answer):
+class KnowledgeHit(Answer):
     item_id: ItemId
     title: str
     source: str | None
@@ -169,14 +169,14 @@ class HitAnswer(Answer):
     score: float = Field(description="Of both rankings together; compares within one answer only.")
 
 
-class Results(Answer):
-    results: list[HitAnswer] = Field(validation_alias="hits")
+class KnowledgeResults(Answer):
+    results: list[KnowledgeHit] = Field(validation_alias="hits")
     by_meaning: bool = Field(description="False: only words were compared; `reason` says why.")
     reason: str | None
 
 
-@router.post("/v1/ai/knowledge/search", access=_READ, answer=Success[Results])
-def search_knowledge(caller: Caller, body: Search) -> dict[str, Found]:
+@router.post("/v1/ai/knowledge/search", access=_READ, answer=Success[KnowledgeResults])
+def search_knowledge(caller: Caller, body: KnowledgeSearch) -> dict[str, Found]:
     """Search the knowledge base, by words and by meaning."""
     found = search.search(
         caller.tenant_id,

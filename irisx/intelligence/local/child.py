@@ -81,6 +81,43 @@ def _e5() -> Any:
     return E5(num_threads=1)
 
 
+# --- languages and feelings ---------------------------------------------------------------------
+
+
+def _detect(request: dict[str, Any], data: bytes) -> dict[str, Any]:
+    """The likeliest languages, with their probabilities."""
+    ranked = _identifier().rank(request["text"])
+    return {
+        "languages": [
+            {"language": str(language), "confidence": round(float(probability), 4)}
+            for language, probability in ranked[: request["limit"]]
+        ]
+    }
+
+
+@lru_cache
+def _identifier() -> Any:
+    try:
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+    except ImportError:
+        raise Refused("the package py3langid is not installed") from None
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
+def _sentiment(request: dict[str, Any], data: bytes) -> dict[str, Any]:
+    """VADER's compound score, -1 to 1 (Hutto, Gilbert, ICWSM 2014), of each English text."""
+    return {"scores": [_vader().polarity_scores(text)["compound"] for text in request["texts"]]}
+
+
+@lru_cache
+def _vader() -> Any:
+    try:
+        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+    except ImportError:
+        raise Refused("the package vaderSentiment is not installed") from None
+    return SentimentIntensityAnalyzer()
+
+
 # --- recognition --------------------------------------------------------------------------------
 
 
@@ -136,7 +173,12 @@ def _whisper(weights: Path) -> Any:
     )
 
 
-_VERBS = {"embed": _embed, "recognize": _recognize}
+_VERBS = {
+    "embed": _embed,
+    "detect": _detect,
+    "sentiment": _sentiment,
+    "recognize": _recognize,
+}
 
 if __name__ == "__main__":
     main()

@@ -85,5 +85,5 @@ class ModelHost:
         return self._process
 
 
-EMBEDDINGS = ModelHost("embedding texts")
+TEXTS = ModelHost("reading texts")
 RECOGNITION = ModelHost("recognizing speech")

@@ -1,16 +1,13 @@
 """`/v1/ai/knowledge`: adding, indexing by the worker, searching, and other tenants."""
 
 import io
-from collections.abc import Callable, Iterator
 
 import pytest
 from sqlalchemy import text
 
 from irisx.intelligence.knowledge import indexing, search, service
 from irisx.intelligence.knowledge.models import KnowledgeItem, KnowledgePassage
-from irisx.intelligence.local.host import EMBEDDINGS
 from irisx.kernel.db import transaction
-from irisx.settings import get_settings
 from irisx.tenancy import audit
 from irisx.tenancy.access import SYSTEM
 from irisx.tenancy.models import Tenant
@@ -22,23 +19,6 @@ from tests.receiver import Answer, receiving
 HOURS = "We are open from 9 am to 5 pm on weekdays."
 REFUNDS = "Money is paid back to the card that was charged, within 14 days."
 DELIVERY = "Parcels to France take three days."
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_model_left() -> Iterator[None]:
-    yield
-    EMBEDDINGS.stop()
-
-
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
-    def set_value(name: str, value: str) -> None:
-        monkeypatch.setenv(name, value)
-        get_settings.cache_clear()
-
-    yield set_value
-    monkeypatch.undo()
-    get_settings.cache_clear()
 
 
 def add(client: ApiClient, content: str, title: str = "FAQ", **fields) -> str:
@@ -128,8 +108,8 @@ def test_faults_are_named(client: ApiClient, body: dict[str, str], field: str) -
     assert [fault["field"] for fault in answer["details"]] == [field]
 
 
-def test_a_page_is_fetched_through_the_guard(client: ApiClient, environment) -> None:
-    environment("IRISX_ALLOWED_PRIVATE_HOSTS", "127.0.0.1")
+def test_a_page_is_fetched_through_the_guard(client: ApiClient, configure) -> None:
+    configure(allowed_private_hosts="127.0.0.1")
     page = Answer(200, {"Content-Type": "text/html"}, files.HTML)
     with receiving(lambda request: page) as receiver:
         url = f"{receiver.url}/help"
@@ -174,10 +154,10 @@ def test_tenants_find_only_their_own(client: ApiClient, client_for, make_tenant)
 
 
 def test_without_an_embedder_words_decide_and_nothing_is_lost(
-    client: ApiClient, tenant: Tenant, environment
+    client: ApiClient, tenant: Tenant, configure
 ) -> None:
-    environment("IRISX_AI_BASE_URL", "http://127.0.0.1:1/v1")
-    environment("IRISX_AI_EMBEDDING_MODEL", "e")
+    configure(ai_base_url="http://127.0.0.1:1/v1")
+    configure(ai_embedding_model="e")
     item = add(client, HOURS)
     indexing.index_passages()
     shown = client.get(f"/v1/ai/knowledge/{item}")
@@ -189,15 +169,15 @@ def test_without_an_embedder_words_decide_and_nothing_is_lost(
 
 
 def test_another_embedder_has_everything_embedded_anew(
-    client: ApiClient, tenant: Tenant, environment
+    client: ApiClient, tenant: Tenant, configure
 ) -> None:
     add(client, HOURS)
     index()
     indexing.reindex()
     assert not indexing.index_passages()  # nothing is stale
     with openai_server(Turn()) as server:
-        environment("IRISX_AI_BASE_URL", server.url)
-        environment("IRISX_AI_EMBEDDING_MODEL", "letters")
+        configure(ai_base_url=server.url)
+        configure(ai_embedding_model="letters")
         indexing.reindex()
         index()
         hit = search.search(tenant.id, "open").hits[0]
