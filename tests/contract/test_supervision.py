@@ -51,12 +51,14 @@ class Conversation:
     def joined(self, mode: str, number: str = SUPERVISOR) -> None:
         """Ring a supervisor, who answers."""
         self.supervise(mode, self.line.far_end(number))
-        self.line.wait_line(self.call_id, "supervisor.joined")
-        with transaction() as session:
-            found = session.scalars(
-                select(SupervisionRecord).where(SupervisionRecord.supervisor == number)
-            ).one()
-        self.legs[number] = str(found.id)
+
+        def active() -> SupervisionRecord | None:
+            found = [row for row in self.records() if row.supervisor == number]
+            return found[0] if found and found[0].status is Status.ACTIVE else None
+
+        row = wait_until(active, 10)
+        assert row is not None
+        self.legs[number] = str(row.id)
 
     def heard(self) -> dict[str, set[str]]:
         """Whose tones each party hears, by a recording of its channel."""

@@ -5,7 +5,9 @@ workers take the same row (FOR UPDATE SKIP LOCKED). What dials the stored call d
 (`calls/outbound.py`).
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import phonenumbers
@@ -47,6 +49,7 @@ _NO_AGENT = timedelta(seconds=3)
 _NO_ROOM = timedelta(seconds=2)
 #: Causes by which a number stays unreachable, however often it is called.
 _PERMANENT = frozenset({"UNALLOCATED_NUMBER", "NUMBER_CHANGED", "INVALID_NUMBER_FORMAT"})
+_MAX_NOTES = 2000
 _MOMENT: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
 
 
@@ -72,11 +75,12 @@ def take_up() -> bool:
 
 
 def _take_up(session: Session, event: DomainEvent) -> None:
-    """`data`: number (or from), queue_id, at, call_sid, reason, place_at; only the number must be
-    there."""
+    """`data` of a voice assistant: phone_number, scheduled_at, queue_id, notes; of a queue: from,
+    queue_id, call_sid, place_at; of others: number, at. Only the number must be there."""
     data = event.data
-    number = str(data.get("number") or data.get("from") or "")
-    wanted = _moment(data.get("at")) or now()
+    number = str(_first(data, "phone_number", "number", "from") or "")
+    wanted = _moment(_first(data, "scheduled_at", "at")) or now()
+    notes = data.get("notes")
     call = {name: data[name] for name in ("call_sid", "reason") if data.get(name)}
     row = Callback(
         tenant_id=event.tenant_id,
@@ -87,6 +91,7 @@ def _take_up(session: Session, event: DomainEvent) -> None:
         place_at=_moment(data.get("place_at")),
         priority=Priority.NORMAL,
         rank=QUEUE_PRIORITY[Priority.NORMAL],
+        notes=str(notes)[:_MAX_NOTES] if notes else None,
         metadata_={"requested_in": call} if call else {},
         sandbox=_on_sandbox(session, data.get("call_sid")),
         event_id=event.id,
@@ -97,6 +102,10 @@ def _take_up(session: Session, event: DomainEvent) -> None:
     tell(session, row, "scheduled")
     if not phonenumbers.is_possible_number(_parsed(number)):
         finish(session, row, CallbackStatus.FAILED, reason="INVALID_NUMBER")
+
+
+def _first(data: Mapping[str, Any], *names: str) -> Any:
+    return next((data[name] for name in names if data.get(name)), None)
 
 
 def _parsed(number: str) -> phonenumbers.PhoneNumber:

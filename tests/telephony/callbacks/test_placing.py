@@ -265,15 +265,27 @@ def test_what_is_asked_for_is_taken_up_once(tenant: Tenant) -> None:
     waited = "2026-01-02T03:04:05.000Z"
     requested(tenant, **{"from": "+15555550100"}, queue_id=queue.public_id, place_at=waited)
     requested(tenant, number="+15555550101", at="2036-01-02T03:04:05Z", reason="busy")
+    requested(
+        tenant,
+        phone_number="+15555550102",
+        scheduled_at="2036-01-02T03:04:05.000Z",
+        queue_id=None,
+        notes="About shoes",
+    )
     placing.take_up()
     placing.take_up()
-    first, second = made()
+    first, second, third = made()
     assert (first.queue_id, first.place_at) == (
         queue.id,
         datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
     )
     assert second.due_at == datetime(2036, 1, 2, 3, 4, 5, tzinfo=UTC)
     assert second.metadata_ == {"requested_in": {"reason": "busy"}}
+    assert (third.phone_number, third.due_at, third.notes) == (
+        "+15555550102",
+        second.due_at,
+        "About shoes",
+    )
 
 
 @pytest.mark.parametrize(
