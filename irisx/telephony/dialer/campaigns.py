@@ -20,17 +20,20 @@ from irisx.kernel.errors import (
 )
 from irisx.kernel.ids import call_sid, public_id, token
 from irisx.kernel.jobs import wake
+from irisx.telephony import amd
 from irisx.telephony.acd import queues
 from irisx.telephony.acd.models import Strategy
 from irisx.telephony.acd.queues import Membership
+from irisx.telephony.amd import Action, AmdOptions
 from irisx.telephony.calls import destinations, service
 from irisx.telephony.calls.destinations import FlowDestination, QueueDestination
 from irisx.telephony.calls.models import Call
 from irisx.telephony.calls.states import CallStatus
 from irisx.telephony.dialer.models import Campaign, CampaignAttempt, CampaignContact
-from irisx.telephony.dialer.options import CampaignOptions
+from irisx.telephony.dialer.options import CampaignOptions, MachineAction
 from irisx.telephony.dialer.pacing import DialMode
 from irisx.telephony.dialer.states import TRANSITIONS, CampaignStatus, ContactStatus
+from irisx.telephony.ivr.audio import Prompt
 from irisx.tenancy import audit, rows
 from irisx.tenancy.access import Actor, Caller
 from irisx.tenancy.models import Tenant
@@ -77,10 +80,12 @@ def create(by: Caller, **fields: Unpack[CampaignFields]) -> Campaign:
         own_queue=agents is not None,
     )
     _check(by.tenant_id, agents, fields)
+    detection = _detection(by.tenant_id, fields)
     if agents is not None:
         fields["queue_id"] = _make_queue(by, by.tenant_id, fields["name"], agents)
     with transaction() as session:
         _assign(session, row, {"caller_id": None, **fields})
+        row.detection = detection
         session.add(row)
         audit.created(session, by, row)
     return row
@@ -107,6 +112,7 @@ def change(
     """Set the given fields. Options count from the next call on, also in a running campaign."""
     agents = fields.pop("agents", None)
     _check(tenant_id, agents, fields)
+    detection = _detection(tenant_id, fields)
     with transaction() as session:
         row = fetch(session, tenant_id, campaign_id, lock=True)
         fixed = _FIXED_WHILE_RUNNING & fields.keys()
@@ -118,6 +124,8 @@ def change(
             )
         before = audit.snapshot(row)
         _assign(session, row, fields)
+        if "options" in fields:
+            row.detection = detection
         audit.updated(session, by, row, before)
     if agents is not None:
         if row.queue_id is None or not row.own_queue:
@@ -380,3 +388,27 @@ def _check(tenant_id: int, agents: Sequence[int] | None, fields: CampaignFields)
         destinations.resolve(named, tenant_id, "queue_id")
     if flow is not None:
         destinations.resolve(FlowDestination(type="flow", id=flow), tenant_id, "flow")
+
+
+_ON_MACHINE = {
+    MachineAction.CONNECT: Action.CONNECT,
+    MachineAction.HANG_UP: Action.HANG_UP,
+    MachineAction.LEAVE_MESSAGE: Action.LEAVE_VOICEMAIL,
+}
+
+
+def _detection(tenant_id: int, fields: CampaignFields) -> dict[str, Any] | None:
+    """What the calls' rows carry for answering machines to be told apart; in a transaction of its
+    own. Raises ValidationError about `options.machines`."""
+    options = fields.get("options")
+    if options is None or not options.machines.detect:
+        return None
+    message = options.machines.message
+    wanted = AmdOptions(
+        action_on_machine=_ON_MACHINE[options.machines.action],
+        message=None if message is None else Prompt(prompts=[message]),
+    )
+    try:
+        return amd.plan(tenant_id, wanted)
+    except ValidationError as error:
+        raise invalid("options.machines", error.details[0]["message"]) from None

@@ -179,7 +179,7 @@ def observe(pacer: Pacer, attempt: CampaignAttempt) -> None:
     if attempt.result is AttemptResult.CANCELED:
         return
     ring = (attempt.ring_ms or 0) / 1000
-    if attempt.result in PERSON_RESULTS:
+    if attempt.person:
         dropped = attempt.result is AttemptResult.DROPPED
         pacer.answered_by_person(ring, dropped=dropped)
         if attempt.talk_ms is not None:
@@ -225,6 +225,7 @@ def drops_and_answers(session: Session, campaign_id: int) -> tuple[int, int]:
             CampaignAttempt.campaign_id == campaign_id,
             CampaignAttempt.started_at > now() - DROP_WINDOW,
             CampaignAttempt.result.in_(list(PERSON_RESULTS)),
+            CampaignAttempt.person.is_(True),
         )
     ).one()
     return drops, answers

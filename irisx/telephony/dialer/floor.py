@@ -7,10 +7,12 @@ from sqlalchemy.orm import Session
 
 from irisx.kernel.clock import now
 from irisx.telephony.acd.models import QueueCall, QueueMember, QueueOffer
+from irisx.telephony.amd.models import AmdResult
 from irisx.telephony.calls.models import Call
 from irisx.telephony.calls.states import CallStatus
 from irisx.telephony.dialer.models import Campaign, CampaignAttempt
 from irisx.telephony.dialer.pacing import Snapshot
+from irisx.telephony.dialer.settling import NO_PERSON
 from irisx.telephony.dialer.stages import PAST_WAITING, Stage, stage_of
 from irisx.tenancy.agent_models import Activity, Agent, AgentStatus, AgentWork
 
@@ -75,6 +77,7 @@ def _occupied(session: Session, campaign: Campaign) -> set[int]:
 def _calls(session: Session, campaign: Campaign) -> list[Call]:
     """Those that have no agent yet."""
     talking = exists().where(QueueCall.call_id == Call.id, QueueCall.answered_at.is_not(None))
+    machine = exists().where(AmdResult.call_id == Call.id, AmdResult.result.in_(list(NO_PERSON)))
     query = (
         select(Call)
         .join(
@@ -86,6 +89,7 @@ def _calls(session: Session, campaign: Campaign) -> list[Call]:
             CampaignAttempt.result.is_(None),
             Call.status.in_([CallStatus.INITIATED, CallStatus.RINGING, CallStatus.IN_PROGRESS]),
             ~talking,
+            ~machine,
         )
     )
     return list(session.scalars(query))

@@ -20,7 +20,8 @@ class Campaign(Noun, Base):
 
     One of `queue_id` (whose agents take the calls; `own_queue`: it was made for the campaign),
     `flow` (`flow_3`, run for each answered call) and `message` (an item of audio as in flows,
-    played to each). `options`: CampaignOptions.
+    played to each). `options`: CampaignOptions. `detection`: the plan of answering-machine
+    detection, settled with the options (`amd.plan`); None: nobody is listened to.
     `caller_id`: one of the tenant's numbers. `start_at`: when a scheduled one begins.
     `sandbox`: made with a test key, so all its calls are the sandbox switch's.
     `dialer`: the worker that paces it, until `dialer_until` unless it says more.
@@ -41,6 +42,7 @@ class Campaign(Noun, Base):
     flow: Mapped[str | None]
     message: Mapped[dict[str, Any] | None]
     options: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    detection: Mapped[dict[str, Any] | None]
     sandbox: Mapped[bool] = mapped_column(default=False)
     start_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]

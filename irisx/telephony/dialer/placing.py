@@ -274,6 +274,7 @@ def call(
             "on_answer": {"type": "campaign", "id": campaign.public_id},
             "queue": {"agent": agent_id, "auto_answer": True},
             "campaign": _instructions(campaign, options, contact, agent_id),
+            **({} if campaign.detection is None else {"amd": campaign.detection}),
         },
     )
     attempt = CampaignAttempt(
@@ -305,7 +306,7 @@ def _instructions(
         mode="json",
         by_alias=True,
         exclude_defaults=True,
-        include={"safe_harbour", "machines"},
+        include={"safe_harbour"},
     )
     return {
         "id": campaign.public_id,
@@ -315,7 +316,6 @@ def _instructions(
         "message": campaign.message,
         "connect_within_ms": options.connect_within_ms,
         "safe_harbour": told.get("safe_harbour"),
-        "machines": told.get("machines", {}),
         "contact": {
             **contact.data,
             "id": contact.public_id,

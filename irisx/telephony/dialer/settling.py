@@ -11,8 +11,10 @@ from sqlalchemy.orm import Session
 from irisx.kernel.clock import now
 from irisx.kernel.db import transaction
 from irisx.kernel.jobs import wake
+from irisx.media.amd import Result
 from irisx.telephony.acd.models import QueueCall
-from irisx.telephony.calls.models import Call
+from irisx.telephony.amd.models import AmdResult
+from irisx.telephony.calls.models import Call, CallEvent
 from irisx.telephony.calls.states import ENDED
 from irisx.telephony.dialer import campaigns, contacts
 from irisx.telephony.dialer.models import Campaign, CampaignAttempt, CampaignContact
@@ -34,14 +36,20 @@ _BY_STAGE = {
     Stage.DROPPED: AttemptResult.DROPPED,
 }
 
+#: Of detection: an answer that no person gave.
+NO_PERSON = frozenset({Result.MACHINE, Result.FAX})
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A call that is over. `queued`: its talk with an agent, or else its wait for one."""
+    """A call that is over. `queued`: its talk with an agent, or else its wait for one. `heard`: who
+    took the call, where that was detected; `message_left`: a machine has its message."""
 
     attempt: CampaignAttempt
     call: Call
     queued: QueueCall | None = None
+    heard: Result | None = None
+    message_left: bool = False
 
     @property
     def talked(self) -> QueueCall | None:
@@ -69,8 +77,13 @@ def settle() -> bool:
         over = [(attempt, call) for attempt, call in session.execute(statement)]
         if not over:
             return False
-        queued = _queued(session, [call.id for _, call in over])
-        ended = [Ended(attempt, call, queued.get(call.id)) for attempt, call in over]
+        ids = [call.id for _, call in over]
+        queued, heard = _queued(session, ids), _heard(session, ids)
+        left = _messages_left(session, ids)
+        ended = [
+            Ended(attempt, call, queued.get(call.id), heard.get(call.id), call.id in left)
+            for attempt, call in over
+        ]
         found = _campaigns(session, ended)
         for one in ended:
             _settle(session, found[one.attempt.campaign_id], one)
@@ -94,13 +107,25 @@ def _queued(session: Session, call_ids: Sequence[UUID]) -> dict[UUID, QueueCall]
     return {row.call_id: row for row in session.scalars(query)}
 
 
+def _heard(session: Session, call_ids: Sequence[UUID]) -> dict[UUID, Result]:
+    query = select(AmdResult.call_id, AmdResult.result).where(AmdResult.call_id.in_(call_ids))
+    return {call_id: result for call_id, result in session.execute(query)}
+
+
+def _messages_left(session: Session, call_ids: Sequence[UUID]) -> set[UUID]:
+    query = select(CallEvent.call_id).where(
+        CallEvent.call_id.in_(call_ids), CallEvent.type == "amd.message_left"
+    )
+    return set(session.scalars(query))
+
+
 def _settle(session: Session, campaign: Campaign, ended: Ended) -> None:
     attempt, call = ended.attempt, ended.call
     result = result_of(ended)
     assert call.ended_at is not None
     attempt.result = result
     attempt.counted = result not in UNCOUNTED
-    attempt.person = result in PERSON_RESULTS
+    attempt.person = result in PERSON_RESULTS and ended.heard not in NO_PERSON
     attempt.cause = call.reason
     attempt.answered_at, attempt.ended_at = call.answered_at, call.ended_at
     attempt.settled_at = now()
@@ -125,6 +150,10 @@ def result_of(ended: Ended) -> AttemptResult:
     stage = stage_of(call.options)
     if stage is not None and stage is not Stage.WAITING:
         return _BY_STAGE[stage]
+    if ended.message_left:
+        return AttemptResult.MESSAGE_LEFT
+    if ended.heard in NO_PERSON:
+        return AttemptResult.FAX if ended.heard is Result.FAX else AttemptResult.MACHINE
     # Nobody was there for whoever answered. It is our doing unless it was they who hung up.
     return AttemptResult.ABANDONED if call.hangup_by == "remote" else AttemptResult.DROPPED
 

@@ -10,7 +10,9 @@ from sqlalchemy import select
 from irisx.kernel.clock import now
 from irisx.kernel.db import transaction
 from irisx.kernel.events import DomainEvent
-from irisx.telephony.calls.models import Call
+from irisx.media.amd import Mode, Result
+from irisx.telephony.amd.models import AmdResult
+from irisx.telephony.calls.models import Call, CallEvent
 from irisx.telephony.calls.states import CallStatus
 from irisx.telephony.dialer import campaigns, contacts
 from irisx.telephony.dialer.contacts import Draft
@@ -78,6 +80,8 @@ class Campaigning:
         cause: str,
         *,
         stage: Stage | None = None,
+        answered: bool = False,
+        by: str | None = None,
     ) -> None:
         """The switch says that the call to the number is over; settle it."""
         moment = now()
@@ -86,10 +90,34 @@ class Campaigning:
                 select(Call).where(Call.to_number == number, Call.ended_at.is_(None))
             ).one()
             call.status, call.reason, call.ended_at = status, cause, moment
-            if stage is not None:
+            call.hangup_by = by
+            if stage is not None or answered:
                 call.answered_at = moment
+            if stage is not None:
                 call.options = reached(call.options, stage, moment)
         settle()
+
+    def heard(self, call: Call, result: str, *, message_left: bool = False) -> None:
+        """Detection says who took the call, and perhaps left its message."""
+        columns: dict[str, Any] = {"settings": {}, "features": {}, "sandbox": True}
+        with transaction() as session:
+            session.add(
+                AmdResult(
+                    tenant_id=call.tenant_id,
+                    call_id=call.id,
+                    result=Result(result),
+                    cause="test",
+                    confidence=1.0,
+                    mode=Mode.BALANCED,
+                    decided_at=now(),
+                    decided_ms=1000,
+                    action="connect",
+                    **columns,
+                )
+            )
+            if message_left:
+                event = {"key": "amd_message", "type": "amd.message_left", "data": {}}
+                session.add(CallEvent(call_id=call.id, occurred_at=now(), **event))
 
     def busy(self, number: str) -> None:
         self.end(number, CallStatus.BUSY, "USER_BUSY")

@@ -297,3 +297,33 @@ def test_a_result_is_settled_once(make: Make) -> None:
     assert campaign.told() == told
     with transaction() as session:
         assert session.scalar(select(func.count()).select_from(CampaignAttempt)) == 1
+
+
+@pytest.mark.parametrize(
+    ("heard", "left", "stage", "result", "person"),
+    [
+        ("machine", False, None, "machine", False),
+        ("machine", True, None, "message-left", False),
+        ("fax", False, None, "fax", False),
+        ("human", False, Stage.PLAYING, "connected", True),
+        ("machine", False, Stage.PLAYING, "connected", False),  # machines are connected too
+        ("unknown", False, Stage.PLAYING, "connected", True),
+        ("unknown", False, None, "abandoned", True),  # hung up while we listened
+    ],
+)
+def test_who_took_the_call_decides_what_it_was(
+    make: Make, heard: str, left: bool, stage: Stage | None, result: str, person: bool
+) -> None:
+    campaign = make(machines={"detect": True})
+    campaign.add(ANN)
+    campaign.dial()
+    (call,) = campaign.calls()
+    assert call.amd_enabled and call.options["amd"]["actions"]["machine"] == "hangup"
+    campaign.heard(call, heard, message_left=left)
+    campaign.end(
+        ANN, CallStatus.COMPLETED, "NORMAL_CLEARING", stage=stage, answered=True, by="remote"
+    )
+    (attempt,) = campaign.attempts()
+    assert (attempt.result, attempt.person) == (result, person)
+    with transaction() as session:
+        assert drops_and_answers(session, campaign.id) == (0, int(person))
