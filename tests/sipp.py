@@ -72,6 +72,7 @@ class Sipp:
         hold_ms: int = 500,
         local_ip: str = "127.0.0.1",
         port: int | None = None,
+        contact: int | None = None,
         trace: bool = True,
         timeout: float = 60,
         arguments: tuple[str, ...] = (),
@@ -80,7 +81,8 @@ class Sipp:
         """`target` is host:port, empty for a scenario that is called.
 
         `service` is the called user part, `to` that of the To header if it differs, `rate` in
-        calls/s, `hold_ms` the scenario's pause, `extra` the value of an X-Extra header.
+        calls/s, `hold_ms` the scenario's pause, `extra` the value of an X-Extra header,
+        `contact` the port that a registration names, if it is another phone's.
         `username` and `password` answer a digest. Turn `trace` off for thousands of calls.
         `files` lie in the directory that the scenario's own names are of.
         """
@@ -96,6 +98,7 @@ class Sipp:
         command += ["-m", str(calls), "-r", str(rate), "-d", str(hold_ms), "-s", service]
         command += ["-key", "caller", caller, "-key", "caller_name", caller_name]
         command += ["-key", "to", to or service, "-key", "extra", extra, "-key", "domain", domain]
+        command += ["-key", "contact", str(contact or self.port)]
         command += ["-au", username or caller, "-ap", password or "none"]
         command += ["-trace_stat", "-stf", str(self._directory / "stat.csv"), "-fd", "1"]
         command += ["-trace_err", "-error_file", str(self._directory / "errors")]

@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from irisx.kernel.errors import Unavailable
 from irisx.kernel.health import announce_ready
+from irisx.kernel.jobs import listen
 from irisx.kernel.redis import redis
 from irisx.media.amd.live import CONSUMER
 from irisx.settings import get_settings
@@ -25,7 +26,7 @@ from irisx.telephony.calls.journal import Journal
 from irisx.telephony.calls.live import LiveCall
 from irisx.telephony.esl.errors import EslError
 from irisx.telephony.esl.wire import Event
-from irisx.telephony.ivr import visits
+from irisx.telephony.ivr import message_waiting, visits
 from irisx.telephony.lease import RENEW_SECONDS, Leases
 from irisx.telephony.switch import Switch
 
@@ -90,8 +91,10 @@ class Engine:
             gevent.spawn(self._report),
             gevent.spawn(self._follow_carriers),
         ]
+        mailboxes = gevent.spawn(self._follow_mailboxes)
         announce_ready("engine")
         self.stop.wait()
+        mailboxes.kill()
         gevent.joinall(loops, timeout=1)
         self.journal.flush(timeout=1)
         visits.flush(timeout=1)
@@ -102,7 +105,11 @@ class Engine:
     # -- nodes ------------------------------------------------------------------------------------
 
     def _on_event(self, switch: Switch, event: Event) -> None:
-        if switch.name in self.held:
+        if switch.name not in self.held:
+            return
+        if event.name == "MESSAGE_QUERY":
+            message_waiting.answer(switch, event)
+        else:
             handling.handle(switch, event)
 
     def _on_up(self, switch: Switch) -> None:
@@ -244,6 +251,15 @@ class Engine:
                 log.info("engine.carriers_not_followed", reason=str(error))
                 self.stop.wait(_CARRIERS_TICK_SECONDS)
                 self._refresh_carriers(told=False)
+
+    def _follow_mailboxes(self) -> None:
+        """Tell phones of new messages, as soon as there are any. What Redis loses, a phone asks."""
+
+        def heard(topic: str, mailbox: str) -> None:
+            held = [each for each in self.switches if each.name in self.held and not each.sandbox]
+            message_waiting.tell(held, mailbox)
+
+        listen([message_waiting.TOPIC], heard, lambda connected: None)
 
     def _refresh_carriers(self, told: bool) -> None:
         for switch in self.switches:

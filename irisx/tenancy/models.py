@@ -165,7 +165,8 @@ class SipAccount(Noun, Base):
     """Credentials with which a person's phone registers on the agents' profile.
 
     User name and password are generated; the password is shown once, kept encrypted since SIP
-    digest needs it (RFC 3261 §22.4).
+    digest needs it (RFC 3261 §22.4). `mailbox`: whose messages light its lamp; None: its own,
+    which has the name of its id.
     """
 
     PREFIX = "sip"
@@ -175,6 +176,7 @@ class SipAccount(Noun, Base):
     name: Mapped[str]
     username: Mapped[str] = mapped_column(unique=True)
     password_encrypted: Mapped[str]
+    mailbox: Mapped[str | None]
 
 
 class FeatureDefault(Base):

@@ -24,11 +24,12 @@ class Issued:
     password: str
 
 
-def create(by: Actor, tenant_id: int, *, name: str) -> Issued:
+def create(by: Actor, tenant_id: int, *, name: str, mailbox: str | None = None) -> Issued:
     password = secrets.token_urlsafe(24)
     row = SipAccount(
         tenant_id=tenant_id,
         name=name,
+        mailbox=mailbox,
         username=f"a{secrets.token_hex(8)}",
         password_encrypted=encrypt(password),
     )

@@ -16,6 +16,7 @@ from irisx.api.schemas import (
     Timestamp,
     listed,
 )
+from irisx.telephony.ivr.nodes.voicemail import MAILBOX
 from irisx.tenancy import sip_accounts
 from irisx.tenancy.access import Caller
 from irisx.tenancy.models import SipAccount
@@ -27,12 +28,20 @@ AccountId = Annotated[int, PublicId("sip")]
 
 class NewAccount(Body):
     name: Name
+    mailbox: str | None = Field(
+        None,
+        pattern=MAILBOX,
+        description="Mailbox of flows whose messages the phone is told of (message waiting). "
+        "Several accounts may share one. Left out: the account's own, named as its id.",
+        examples=["sales"],
+    )
 
 
 class Account(Answer):
     id: AccountId
     name: str
     username: str
+    mailbox: str | None = Field(description="Null: its own, named as its id.")
     created_at: Timestamp
 
 
@@ -55,7 +64,7 @@ def list_sip_accounts(caller: Caller, query: OffsetQuery) -> dict[str, Any]:
 @router.post("/v1/sip-accounts", access="sip-accounts:write", answer=IssuedAccount, status=201)
 def create_sip_account(caller: Caller, body: NewAccount) -> dict[str, Any]:
     """Create a SIP account; its user name and password are generated."""
-    issued = sip_accounts.create(caller, caller.tenant_id, name=body.name)
+    issued = sip_accounts.create(caller, caller.tenant_id, name=body.name, mailbox=body.mailbox)
     return {**dict(Account.model_validate(issued.row)), "password": issued.password}
 
 

@@ -347,6 +347,33 @@ def eavesdrop_mode(channel: str | UUID, digit: str) -> Command:
     )
 
 
+def message_waiting(
+    name: str,
+    domain: str,
+    *,
+    new: int,
+    heard: int,
+    registration: str | None = None,
+    profile: str = "agents",
+) -> Command:
+    """Have mod_sofia send NOTIFY message-summary (RFC 3842) to the phones of an account.
+
+    `registration`: the Call-ID of the one registration that is told; None: all of the account's
+    (sofia_presence.c `actual_sofia_presence_mwi_event_handler`).
+    """
+    _match(_NUMBER, name, "user", "a user's name")
+    _match(_HOST_NAME, domain, "domain", "a host name")
+    headers = [
+        ("sofia-profile", _match(_NAME, profile, "profile", "a profile")),
+        ("MWI-Messages-Waiting", "yes" if new else "no"),
+        ("MWI-Message-Account", f"{name}@{domain}"),
+        ("MWI-Voice-Message", f"{whole(new, 'new')}/{whole(heard, 'heard')} (0/0)"),
+    ]
+    if registration is not None:
+        headers.append(("Call-ID", registration))
+    return Command("sendevent MESSAGE_WAITING", tuple(headers))
+
+
 # -- dial strings -------------------------------------------------------------------------------
 
 # What has a meaning to one of the parsers that a dial string passes (switch_ivr_originate.c,

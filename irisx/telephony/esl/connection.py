@@ -44,6 +44,7 @@ EVENTS = (
     "RECORD_STOP",
     "CHANNEL_HOLD",
     "CHANNEL_UNHOLD",
+    "MESSAGE_QUERY",
     "HEARTBEAT",
 )
 SUBCLASSES = ("sofia::gateway_state", "sofia::register")

@@ -14,6 +14,7 @@ from irisx.kernel.events import publish
 from irisx.kernel.ids import call_sid
 from irisx.telephony.calls import recordings
 from irisx.telephony.calls.models import Recording, RecordingStatus
+from irisx.telephony.ivr import message_waiting
 from irisx.telephony.ivr.visit_models import Message
 from irisx.tenancy import audit, rows
 from irisx.tenancy.access import Actor
@@ -52,6 +53,8 @@ def announce() -> bool:
         for message, recording in found:
             _announce(session, message, recording)
         _forget_lost(session)
+    for message, _ in found:
+        message_waiting.changed(message.tenant_id, message.mailbox)
     return len(found) == _BATCH
 
 
@@ -115,6 +118,7 @@ def mark(by: Actor, tenant_id: int, message_id: int, *, heard: bool) -> MessageV
         before = audit.snapshot(message)
         message.heard_at = _heard_at(message, heard)
         audit.updated(session, by, message, before)
+    message_waiting.changed(tenant_id, message.mailbox)
     return _view(message, recording)
 
 
@@ -129,6 +133,7 @@ def delete(by: Actor, tenant_id: int, message_id: int) -> None:
         recording_id = session.scalar(select(Recording.id).where(Recording.path == message.path))
         audit.deleted(session, by, message)
         session.delete(message)
+    message_waiting.changed(tenant_id, message.mailbox)
     if recording_id is not None:
         recordings.delete_recording(by, tenant_id, recording_id)
 

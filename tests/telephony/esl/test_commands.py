@@ -235,6 +235,12 @@ BUILDERS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
         GATHER,
         "1 4 3 5000 # /var/prompts/menu.wav silence_stream://250 irisx_digits ^[0-9]{1,4}$ 2000",
     ),
+    (
+        commands.message_waiting,
+        {"name": "a1", "domain": "irisx", "new": 2, "heard": 1, "registration": "c@1"},
+        "sendevent MESSAGE_WAITING\nsofia-profile: agents\nMWI-Messages-Waiting: yes\n"
+        "MWI-Message-Account: a1@irisx\nMWI-Voice-Message: 2/1 (0/0)\nCall-ID: c@1\n\n",
+    ),
     (commands.assignments, {"variables": {"a": "1", "b": ""}}, "a=1 b="),
     (
         commands.record,

@@ -9,14 +9,17 @@ from irisx.telephony.ivr.nodes.recording import RecordsCaller
 from irisx.telephony.ivr.scope import VariableName
 from irisx.telephony.ivr.step import RecordingPurpose, Step
 
+MAILBOX = r"^[A-Za-z0-9_\-]{1,64}$"
+
 
 class Voicemail(RecordsCaller):
     """Greet, beep and take a message. A caller who hangs up after speaking has left one."""
 
     mailbox: str = Field(
         "main",
-        pattern=r"^[A-Za-z0-9_\-]{1,64}$",
-        description="Whose message it is: an agent (sip_3), or a name of yours such as `sales`.",
+        pattern=MAILBOX,
+        description="Whose message it is: a SIP account (sip_3), or a name of yours (sales). "
+        "The phones of the accounts whose mailbox it is are told (message waiting).",
         examples=["sip_3", "sales"],
     )
     variable: VariableName = Field("voicemail", description="Variable that gets the message's id.")
