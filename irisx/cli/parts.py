@@ -9,12 +9,23 @@ from irisx.kernel import logging, metrics
 
 
 def _part(name: str, entry: str, help: str) -> click.Command:
-    def run() -> None:
+    def run(spare: bool) -> None:
         logging.setup(name)
-        metrics.setup(name)  # before the rooms that declare metrics are imported
-        sys.exit(resolve_name(entry)())
+        # Before the rooms that declare metrics are imported.
+        metrics.setup(f"{name}-spare" if spare else name)
+        main = resolve_name(entry)
+        if spare:
+            if not sys.stdin.readline():
+                return  # nobody is left who could need it
+            metrics.setup(name)
+        sys.exit(main())
 
-    return click.Command(name, callback=run, help=help)
+    option = click.Option(
+        ["--spare"],
+        is_flag=True,
+        help="Load everything, and begin when a line comes on standard input.",
+    )
+    return click.Command(name, callback=run, params=[option], help=help)
 
 
 engine = _part("engine", "irisx.telephony.engine:main", "Run the engine: it holds the live calls.")

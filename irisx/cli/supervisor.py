@@ -3,7 +3,8 @@
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +29,15 @@ class Part:
     """A process to keep running. `ready(pid)`: does it serve?
 
     `log`: where its output goes; None: it writes its own log, its output is the terminal's.
+    `spare`: how to run a second process that has loaded everything and waits for a line on its
+    standard input, for what may not be away for as long as loading takes.
     """
 
     name: str
     argv: Sequence[str]
     ready: Callable[[int], bool]
     log: Path | None = None
+    spare: Sequence[str] | None = None
 
 
 class Supervisor:
@@ -42,6 +46,7 @@ class Supervisor:
     def __init__(self) -> None:
         self._parts: list[Part] = []
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._spares: dict[str, subprocess.Popen[bytes]] = {}
         self._keepers: list[gevent.Greenlet] = []
 
     def start(self, part: Part) -> None:
@@ -60,6 +65,9 @@ class Supervisor:
     def stop(self, seconds: float) -> None:
         """End all parts: politely, and by force those that run still after `seconds`."""
         gevent.killall(self._keepers)
+        for spare in self._spares.values():
+            spare.kill()  # it does nothing yet
+            spare.wait()
         running = {
             name: process for name, process in self._running.items() if process.poll() is None
         }
@@ -82,14 +90,10 @@ class Supervisor:
         pause = 0.0
         while True:
             started = time.monotonic()
-            process = child.spawn(
-                part.argv,
-                log=part.log,
-                # When we are killed nobody is left to end a part that does not listen.
-                on_parent_death=signal.SIGKILL,
-            )
+            process = self._spare_of(part) or _spawn(part, part.argv)
             self._running[part.name] = process
-            status = process.wait()
+            with _later(_WELL_SECONDS, self._keep_spare, part):
+                status = process.wait()
             lived = time.monotonic() - started
             was_well = lived > _WELL_SECONDS
             pause = 0.0 if was_well else min(max(pause * 2, 0.5), _LONGEST_PAUSE_SECONDS)
@@ -101,3 +105,36 @@ class Supervisor:
                 pause_s=pause,
             )
             gevent.sleep(pause)
+
+    def _keep_spare(self, part: Part) -> None:
+        """Have a spare process of a part that has been well for a while."""
+        if part.spare is not None and part.name not in self._spares:
+            self._spares[part.name] = _spawn(part, part.spare, stdin=subprocess.PIPE)
+
+    def _spare_of(self, part: Part) -> "subprocess.Popen[bytes] | None":
+        """The spare process, told that its time has come; None where there is none."""
+        spare = self._spares.pop(part.name, None)
+        if spare is None or spare.stdin is None:
+            return None
+        with suppress(BrokenPipeError), spare.stdin as line:
+            line.write(b"\n")
+            line.flush()
+            return spare
+        return None
+
+
+def _spawn(
+    part: Part, argv: Sequence[str], *, stdin: int = subprocess.DEVNULL
+) -> "subprocess.Popen[bytes]":
+    # When we are killed nobody is left to end a part that does not listen.
+    return child.spawn(argv, log=part.log, on_parent_death=signal.SIGKILL, stdin=stdin)
+
+
+@contextmanager
+def _later(seconds: float, function: Callable[[Part], None], part: Part) -> Iterator[None]:
+    """Call `function(part)` if the block lasts for so long."""
+    timer = gevent.spawn_later(seconds, function, part)
+    try:
+        yield
+    finally:
+        timer.kill()

@@ -127,7 +127,8 @@ def _part(name: str) -> Part:
         said = readiness(name)
         return said is not None and said.pid == pid and (name != "api" or _api_answers())
 
-    return Part(name, [sys.executable, "-m", "irisx", name], ready)
+    argv = [sys.executable, "-m", "irisx", name]
+    return Part(name, argv, ready, spare=[*argv, "--spare"] if name == "engine" else None)
 
 
 def _sandbox() -> Part:

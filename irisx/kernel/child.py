@@ -24,6 +24,7 @@ def spawn(
     log: Path | None = None,
     on_parent_death: signal.Signals = signal.SIGTERM,
     account: pwd.struct_passwd | None = None,
+    stdin: int = subprocess.DEVNULL,
 ) -> "subprocess.Popen[bytes]":
     """Start `argv` in a process group of its own, so that the terminal's Ctrl-C spares it.
 
@@ -48,7 +49,7 @@ def spawn(
     with _output(log) as output:
         return subprocess.Popen(  # noqa: S603 - argv is ours
             argv,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=output,
             stderr=output,
             preexec_fn=before_exec,

@@ -19,6 +19,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from irisx.settings import get_settings
 
+_name = ""
 _DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # where prometheus_client looks for it
 
 
@@ -26,15 +27,20 @@ def setup(part: str) -> None:
     """Keep this process's metrics under the name of its part.
 
     Call it before importing what declares metrics. Counters go on after a restart of the part,
-    gauges start anew.
+    gauges start anew. A process that waits to become the part is set up under a name of its own
+    first; `setup` with the part's then takes its values up.
     """
+    global _name
     directory = get_settings().home / "run" / "metrics"
     directory.mkdir(parents=True, exist_ok=True)
     for gauge in directory.glob(f"gauge_*_{part}.db"):
         gauge.unlink()
-    os.environ[_DIRECTORY] = str(directory)
-    # By part, not by pid: a restarted part goes on in its files and leaves none behind.
-    values.ValueClass = values.MultiProcessValue(lambda: part)  # type: ignore[no-untyped-call]
+    first, _name = not _name, part
+    if first:
+        os.environ[_DIRECTORY] = str(directory)
+        # By part, not by pid: a restarted part goes on in its files and leaves none behind. When
+        # the name changes, prometheus_client opens the files of that name and reads its values.
+        values.ValueClass = values.MultiProcessValue(lambda: _name)  # type: ignore[no-untyped-call]
 
 
 def clear(home: Path) -> None:

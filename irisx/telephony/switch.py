@@ -1,6 +1,6 @@
 """One FreeSWITCH node: its connection, the calls on it, and what is asked of it in verbs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -23,6 +23,8 @@ from irisx.telephony.esl.wire import Event
 log = structlog.get_logger()
 
 _FORGET_EVERY_SECONDS = 0.05
+#: Dumps asked for in one write: some 8 kB each, and events wait behind them.
+_DUMPS = 100
 #: Masking acts on what is written, so the half second that the switch holds back by default would
 #: be masked too early, and shown too early after it.
 _RECORDING = {"RECORD_STEREO": "true", "RECORD_MIN_SEC": "0", "RECORD_PRE_BUFFER_FRAMES": "1"}
@@ -134,6 +136,20 @@ class Switch:
         except CommandRefused:
             return None
         return Event(text.encode())
+
+    def dumps(self, channels: Iterable[str]) -> dict[str, Event]:
+        """All that the switch knows of each channel that is there, asked in few writes."""
+        found: dict[str, Event] = {}
+        waiting = list(channels)
+        for begin in range(0, len(waiting), _DUMPS):
+            some = waiting[begin : begin + _DUMPS]
+            texts = self.connection.answers([commands.uuid_dump(each) for each in some])
+            found |= {
+                channel: Event(text.encode())
+                for channel, text in zip(some, texts, strict=True)
+                if text is not None
+            }
+        return found
 
     def start_recording(self, call: LiveCall, at: datetime) -> str:
         """Record the customer's leg in stereo: caller left, what it hears right.

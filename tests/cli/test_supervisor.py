@@ -21,6 +21,14 @@ if sys.argv[2] == "deaf":
 pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))
 time.sleep(600)
 """
+#: Has all it needs and waits for a line; only then it is the part.
+_SPARE = """
+import os, pathlib, sys, time
+pathlib.Path(sys.argv[2]).write_text(str(os.getpid()))
+sys.stdin.readline()
+pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))
+time.sleep(600)
+"""
 _SUPERVISE = """
 from gevent import monkey
 monkey.patch_all()
@@ -54,6 +62,24 @@ def test_a_part_that_dies_is_started_again(supervisor: Supervisor, tmp_path: Pat
     first = _pid(pid_file)
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: _pid(pid_file) != first, timeout=10)
+
+
+def test_a_spare_takes_the_place_of_a_part_that_dies(
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("irisx.cli.supervisor._WELL_SECONDS", 0.2)
+    pid_file, waiting = tmp_path / "pid", tmp_path / "waiting"
+    spare = [sys.executable, "-c", _SPARE, str(pid_file), str(waiting)]
+    supervisor.start(Part("one", _argv(pid_file), lambda _pid: True, spare=spare))
+    for _ in range(2):
+        next_one, running = _pid(waiting), _pid(pid_file)
+        waiting.unlink()
+        os.kill(running, signal.SIGKILL)
+        wait_until(lambda old=running: _pid(pid_file) != old, timeout=10)
+        assert _pid(pid_file) == next_one
+    last = _pid(waiting)
+    supervisor.stop(0.5)
+    assert not psutil.pid_exists(last)
 
 
 def test_stopping_ends_every_part_and_the_deaf_by_force(tmp_path: Path) -> None:

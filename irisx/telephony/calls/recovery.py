@@ -1,8 +1,9 @@
 """Taking calls up again: after an engine's restart, a cut connection, or a restart of the switch.
 
 The switch is the truth for what lives, its notes (`ended`, `missed`) for what ended meanwhile, and
-the database for what was asked for. Each call is restored in its own greenlet, from a dump taken
-there, so events that come at the same time are handled before or after and never in between.
+the database for what was asked for. Each channel is asked for once, all of them in one write, and
+events are held from then until each call's own greenlet has its dump to begin with: what happens
+meanwhile is handled after it.
 """
 
 import json
@@ -39,6 +40,9 @@ from irisx.telephony.switch import Switch
 
 log = structlog.get_logger()
 
+#: States in which a channel may have told its end already, to nobody.
+_LEAVING = ("CS_REPORTING", "CS_DESTROY")
+
 
 def recover(switch: Switch) -> int:
     """Restore everything of a node that has just come up; how many calls there were to look at.
@@ -46,7 +50,12 @@ def recover(switch: Switch) -> int:
     Raises OperationalError when the database is away: what lives is taken up all the same, and
     the caller comes back for the rest.
     """
-    channels = _channels(switch)
+    with switch.dispatcher.holding():
+        return _recover(switch)
+
+
+def _recover(switch: Switch) -> int:
+    dumps = switch.dumps(_listed(switch))
     notes = parse_missed(_kept(switch, MISSED_REALM))
     ends = parse_ended(_kept(switch, REALM))
     rows: dict[str, Call] = {}
@@ -55,24 +64,26 @@ def recover(switch: Switch) -> int:
         with transaction() as session:
             rows = {str(row.id): row for row in unfinished_calls(session, switch.name)}
             _add_ended_rows(session, rows, ends)
-            supervision_rows.end_gone(session, switch.name, channels)
+            supervision_rows.end_gone(session, switch.name, dumps)
     except (OperationalError, PoolTimeout) as error:
         failure = error
     ended = {str(end.uuid): end for end in ends}
-    customers = {channel for channel in channels if channels[channel] in (channel, "")}
-    known = customers | rows.keys() | switch.calls.keys()
+    known = rows.keys() | switch.calls.keys()
+    dumps |= switch.dumps(known - dumps.keys())  # the list is late by some 200 ms
+    owners = {channel: dump.variable("irisx_call_id") or "" for channel, dump in dumps.items()}
+    customers = {channel for channel in owners if owners[channel] in (channel, "")}
+    known = customers | known
     if failure is None:
         known |= {str(end.uuid) for end in ends}
     for channel in known:
-        switch.dispatcher.submit(
-            channel, _restore, switch, channel, rows.get(channel), ended.get(channel)
-        )
-    for channel in channels.keys() - customers:
-        switch.dispatcher.submit(channels[channel], _restore_leg, switch, channel)
+        row, end = rows.get(channel), ended.get(channel)
+        switch.dispatcher.submit(channel, _restore, switch, channel, dumps.get(channel), row, end)
+    for channel in owners.keys() - customers:
+        switch.dispatcher.submit(owners[channel], _restore_leg, switch, dumps[channel])
     if failure is not None:
         raise failure
     for note in notes:
-        if str(note.uuid) not in channels and str(note.uuid) not in rows:
+        if str(note.uuid) not in dumps and str(note.uuid) not in rows:
             switch.dispatcher.submit(str(note.uuid), _record_missed, switch, note)
     return len(known)
 
@@ -84,15 +95,10 @@ def _kept(switch: Switch, realm: str) -> str:
         return ""
 
 
-def _channels(switch: Switch) -> dict[str, str]:
-    """The node's channels and the call each belongs to ("": not known without a dump)."""
+def _listed(switch: Switch) -> list[str]:
+    """The node's channels, as its list has them."""
     listed = json.loads(switch.connection.api(commands.show_channels())).get("rows", [])
-    calls = {}
-    for row in listed:
-        dump = switch.dump(row["uuid"])
-        if dump is not None:
-            calls[row["uuid"]] = dump.variable("irisx_call_id") or ""
-    return calls
+    return [row["uuid"] for row in listed]
 
 
 def _add_ended_rows(session: Session, rows: dict[str, Call], ends: list[Ended]) -> None:
@@ -102,9 +108,11 @@ def _add_ended_rows(session: Session, rows: dict[str, Call], ends: list[Ended]) 
         rows[str(row.id)] = row
 
 
-def _restore(switch: Switch, channel: str, row: Call | None, end: Ended | None) -> None:
-    dump = switch.dump(channel)
-    if dump is not None:
+def _restore(
+    switch: Switch, channel: str, dump: Event | None, row: Call | None, end: Ended | None
+) -> None:
+    leaving = dump is not None and dump.get("Channel-State") in _LEAVING
+    if dump is not None and not (leaving and end is not None):
         _restore_living(switch, dump, row)
         return
     call = switch.calls.get(channel) or (
@@ -233,12 +241,10 @@ def _resume(switch: Switch, call: LiveCall, dump: Event) -> None:
         forward(switch, call, destination, dump)
 
 
-def _restore_leg(switch: Switch, channel: str) -> None:
+def _restore_leg(switch: Switch, dump: Event) -> None:
     """A leg other than the customer's."""
-    dump = switch.dump(channel)
-    call = switch.calls.get(dump.variable("irisx_call_id") or "") if dump else None
-    if dump is None:
-        return
+    channel = dump["Unique-ID"]
+    call = switch.calls.get(dump.variable("irisx_call_id") or "")
     leg = dump.variable("irisx_leg")
     if call is None:
         if leg == supervision.LEG:  # its call ended while no engine was there

@@ -54,6 +54,7 @@ UNHEARD = frozenset({"answer", "multiset", "hash", "sched_transfer", "park", "ha
 """Applications whose CHANNEL_EXECUTE_COMPLETE is not sent: nobody may wait for their end.
 Each would be 5 kB to write, send and read, for every call."""
 
+_REFUSED = ("-ERR", "-USAGE")
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 1.0
 POKE_EVERY_S = 0.002
@@ -267,6 +268,16 @@ class Connection:
         frames = self._session.exchange(batch, timeout or self._timeout)
         return [_answer(command, frame) for command, frame in zip(batch, frames, strict=True)]
 
+    def answers(self, batch: Sequence[Api], timeout: float | None = None) -> list[str | None]:
+        """Many API commands in one write; the answers in order, None for each that is refused."""
+        if not self._session or not self.up:
+            raise Disconnected("the switch is not connected")
+        frames = self._session.exchange(
+            [command.foreground for command in batch], timeout or self._timeout
+        )
+        texts = [frame.text.removesuffix("\n") for frame in frames]
+        return [None if text.startswith(_REFUSED) else text for text in texts]
+
     def api(self, command: Api, timeout: float | None = None) -> str:
         """Run a quick API command; its answer without the last line end."""
         return self.send(command.foreground, timeout)
@@ -368,7 +379,7 @@ def _answer(command: Command, frame: Frame) -> str:
 
 def _accepted(command: str, text: str) -> str:
     text = text.removesuffix("\n")
-    if text.startswith(("-ERR", "-USAGE")):
+    if text.startswith(_REFUSED):
         # The first words name the command; the rest may be private.
         raise CommandRefused(" ".join(command.split(" ")[:2]), text)
     return text

@@ -1,7 +1,8 @@
 """Events of one call in order, calls side by side, the reader never delayed."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any
 
@@ -35,9 +36,28 @@ class Dispatcher:
         self._handler = handler
         self._call_of = call_of
         self._queues: dict[str | None, deque[_Item]] = {}
+        self._held: list[Event] | None = None
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Inside, events are put aside; afterwards they are queued behind what was submitted.
+
+        So that what the switch says in answer to a question, and what it tells after that, come to
+        a call in this order.
+        """
+        self._held = []
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            for event in held:
+                self.dispatch(event)
 
     def dispatch(self, event: Event) -> None:
         """Queue an event for its call. Never blocks."""
+        if self._held is not None:
+            self._held.append(event)
+            return
         self._put(self._call_of(event), event.sequence, self._handler, (event,))
 
     def submit(self, call_id: str, function: Callable[..., object], *arguments: Any) -> None:
