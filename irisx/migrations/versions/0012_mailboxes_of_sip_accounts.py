@@ -1,15 +1,15 @@
 """mailboxes of SIP accounts
 
-Revision: 0009
-Follows: 0008
+Revision: 0012
+Follows: 0011
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 
-revision = '0009'
-down_revision = '0008'
+revision = '0012'
+down_revision = '0011'
 branch_labels = None
 depends_on = None
 
