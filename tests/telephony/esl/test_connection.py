@@ -312,6 +312,13 @@ def test_a_refusal_in_a_pipeline_leaves_the_replies_in_step(switch: ScriptedSwit
     assert node.connection.api(commands.version()) == "1.10"
 
 
+def test_answers_say_which_were_refused(switch: ScriptedSwitch, node: Node):
+    switch.answers["api uuid_dump"] = api_response("-ERR No such channel!\n")
+    switch.answers["api version"] = api_response("1.10\n")
+    batch = [commands.version(), commands.uuid_dump(CHANNEL), commands.version()]
+    assert node.connection.answers(batch) == ["1.10", None, "1.10"]
+
+
 def test_greenlets_that_share_the_connection_get_their_own_replies(
     switch: ScriptedSwitch, node: Node
 ):

@@ -153,3 +153,28 @@ def test_a_backlog_is_reported():
     )
     blocked.set()
     settled(dispatcher)
+
+
+def test_what_is_held_comes_after_what_was_submitted_meanwhile():
+    done: list[str] = []
+    dispatcher = Dispatcher(lambda event: done.append(f"event {event.sequence}"), call_of)
+    with dispatcher.holding():
+        dispatcher.dispatch(make("a", 7))
+        dispatcher.submit("a", done.append, "restored")
+        settled(dispatcher)
+        assert done == ["restored"]
+        dispatcher.dispatch(make("a", 8))
+        dispatcher.submit("a", done.append, "told more")
+    settled(dispatcher)
+    assert done == ["restored", "told more", "event 7", "event 8"]
+
+
+def test_events_are_held_no_longer_when_it_failed():
+    done: list[int] = []
+    dispatcher = Dispatcher(lambda event: done.append(event.sequence), call_of)
+    with pytest.raises(RuntimeError), dispatcher.holding():
+        dispatcher.dispatch(make("a", 1))
+        raise RuntimeError
+    dispatcher.dispatch(make("a", 2))
+    settled(dispatcher)
+    assert done == [1, 2]
