@@ -1,15 +1,15 @@
 """mailboxes of SIP accounts
 
-Revision: 0012
-Follows: 0011
+Revision: 0020
+Follows: 0019
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 
-revision = '0012'
-down_revision = '0011'
+revision = '0020'
+down_revision = '0019'
 branch_labels = None
 depends_on = None
 
