@@ -7,6 +7,7 @@ stands in a channel variable, so an engine that takes the call up gets their rep
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import gevent
 import structlog
 from gevent.event import Event as Signal
 from redis import RedisError
@@ -16,7 +17,7 @@ from irisx.media.taps import Cause, Report, Start, Stop, Tell, messages
 from irisx.settings import get_settings
 from irisx.telephony.calls.live import LiveCall
 from irisx.telephony.esl import commands
-from irisx.telephony.esl.errors import EslError
+from irisx.telephony.esl.errors import CommandRefused, EslError
 from irisx.telephony.esl.wire import Event
 from irisx.telephony.switch import Switch
 
@@ -25,6 +26,8 @@ log = structlog.get_logger()
 #: `<id>.<consumer>.<epoch ms of its start>` of each tap, joined by `-`.
 VARIABLE = "irisx_taps"
 _BLOCK_SECONDS = 1.0
+#: Pauses (s) after which a tap that the switch refused is tried again.
+_REFUSED_PAUSES = (0.02, 0.05, 0.1)
 #: By default the switch holds back 64 kB, and half a second of audio before that.
 _UNBUFFERED = {
     "enable_file_write_buffering": "false",
@@ -52,6 +55,24 @@ def start(
     (0: with the call). Raises Unavailable (MEDIA_UNAVAILABLE) where no media process serves the
     node, or EslError.
     """
+    for pause in _REFUSED_PAUSES:
+        try:
+            return _start(switch, call, consumer, args, stereo=stereo, limit_s=limit_s)
+        except CommandRefused as error:  # a leg that has just answered may not record yet
+            log.info("taps.refused", sid=call.sid, reason=str(error))
+            gevent.sleep(pause)
+    return _start(switch, call, consumer, args, stereo=stereo, limit_s=limit_s)
+
+
+def _start(
+    switch: Switch,
+    call: LiveCall,
+    consumer: str,
+    args: dict[str, object],
+    *,
+    stereo: bool,
+    limit_s: int,
+) -> str:
     request = Start(switch.name, call.uuid, consumer, args, stereo)
     side = {"RECORD_STEREO": "true"} if stereo else {"RECORD_READ_ONLY": "true"}
     record = commands.uuid_record_start(
@@ -64,6 +85,7 @@ def start(
         switch.connection.api(record)
     except (Unavailable, EslError):
         call.taps.pop(request.id, None)
+        _ask_to_stop(switch, request.id)
         raise
     _remember(switch, call)
     return request.id

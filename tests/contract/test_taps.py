@@ -94,7 +94,8 @@ def test_both_sides_of_a_call_are_heard_apart_while_it_goes_on(
     wait_until(lambda: levels.heard > 3000)
     assert list(get_settings().taps_path.iterdir()) == []
     taps.stop(line.switch, call, tap)
-    wait_until(lambda: not call.taps)
+    wait_until(lambda: len(reports) == 2)
+    assert not call.taps
     assert levels.ended is Cause.STOPPED
     assert [(report.type, report.data) for report in reports] == [
         ("ready", {"a": 1}),

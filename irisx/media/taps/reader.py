@@ -88,11 +88,13 @@ class _Followed:
         return Cause.STALLED if stalled else None
 
     def _open(self) -> bool:
+        """Once there is audio in it: the switch opens a file twice before it writes."""
         try:
-            self._file = GrowingFile(self.path)
+            if self.path.stat().st_size:
+                self._file = GrowingFile(self.path)
         except FileNotFoundError:
             return False
-        return True
+        return self._file is not None
 
     def _skip_to_the_present(self, file: GrowingFile) -> None:
         behind = file.unread // self._frame_bytes
