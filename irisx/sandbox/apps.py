@@ -127,6 +127,13 @@ async def playback(channel: "Channel", argument: str) -> None:
     await gather.playback(channel, argument)
 
 
+@application("endless_playback", media=True)
+async def endless_playback(channel: "Channel", argument: str) -> None:
+    """A file again and again until it is stopped (mod_dptools.c)."""
+    while channel.ready() and await gather.playback(channel, argument):
+        pass
+
+
 @application("play_and_get_digits", media=True)
 async def play_and_get_digits(channel: "Channel", argument: str) -> None:
     await gather.play_and_get_digits(channel, argument)

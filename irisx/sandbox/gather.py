@@ -69,12 +69,13 @@ def _paths(channel: "Channel", argument: str) -> list[str]:
     return argument.split(delimiter[0]) if delimiter else [argument]
 
 
-async def playback(channel: "Channel", argument: str) -> None:
-    """The application: sets `current_application_response` and the terminator variables."""
+async def playback(channel: "Channel", argument: str) -> bool:
+    """The application: sets `current_application_response` and the terminator variables. True:
+    all was played to its end."""
     terminators = channel.variables.get("playback_terminators", "*")
     channel.variables.pop("playback_terminator_used", None)
     heard = Terminating(channel, terminators)
-    response = "FILE PLAYED"
+    response, ending = "FILE PLAYED", Ending.DONE
     for path in _paths(channel, argument):
         try:
             ending = await play_file(channel, path, heard)
@@ -88,6 +89,7 @@ async def playback(channel: "Channel", argument: str) -> None:
         if ending is not Ending.DONE:
             break
     channel.variables["current_application_response"] = response
+    return response == "FILE PLAYED" and ending is Ending.DONE
 
 
 class Terminating(Heard):

@@ -18,6 +18,7 @@ from irisx.kernel.redis import redis
 from irisx.media.amd.live import CONSUMER
 from irisx.settings import get_settings
 from irisx.telephony import bus, carriers, taps
+from irisx.telephony.acd.center import Center
 from irisx.telephony.amd import live as amd
 from irisx.telephony.assistants import talk
 from irisx.telephony.bus import Command
@@ -59,6 +60,7 @@ class Engine:
         self.stop = Signal()
         self.journal = Journal(settings.home / "spool" / "calls.jsonl")
         self.leases = Leases()
+        self.center = Center(self.leases)
         self.held: set[str] = set()
         self.taken_up: set[str] = set()
         self._away_since: dict[str, float] = {}
@@ -78,8 +80,12 @@ class Engine:
             for url, sandbox in nodes
         ]
 
+        for switch in self.switches:
+            switch.center = self.center
+
     def run(self) -> None:
         self.journal.start()
+        self.center.start()
         for switch in self.switches:
             self._away_since[switch.name] = time.monotonic()
             switch.connection.start()
@@ -96,6 +102,7 @@ class Engine:
         self.stop.wait()
         mailboxes.kill()
         gevent.joinall(loops, timeout=1)
+        self.center.stop()
         self.journal.flush(timeout=1)
         visits.flush(timeout=1)
         for switch in self.switches:

@@ -55,14 +55,36 @@ class Leases:
         switch.connection.api(commands.global_setvar(_VARIABLE, beat))
         return True
 
+    def hold_queues(self, tenant_id: int) -> bool:
+        """Take or renew the lease of a tenant's queues; False while another engine has it.
+
+        While Redis is away whoever has callers goes on.
+        """
+        key = f"irisx:queues:{tenant_id}"
+        try:
+            held = redis().get(key)
+            if held and self._belongs_to_other(json.loads(held)):
+                return False
+            redis().set(key, json.dumps(self._me), px=round(TTL_SECONDS * 1000))
+        except RedisError as error:
+            log.info("lease.queues_unknown", tenant=tenant_id, reason=str(error))
+        return True
+
     def release(self, switch: Switch) -> None:
         """Give the node to whoever asks next."""
+        self._release(f"irisx:node:{switch.name}")
+
+    def release_queues(self, tenant_id: int) -> None:
+        """Give a tenant's queues to whoever asks next."""
+        self._release(f"irisx:queues:{tenant_id}")
+
+    def _release(self, key: str) -> None:
         try:
-            held = redis().get(f"irisx:node:{switch.name}")
+            held = redis().get(key)
             if held and json.loads(held)["engine"] == self.engine_id:
-                redis().delete(f"irisx:node:{switch.name}")
+                redis().delete(key)
         except RedisError as error:
-            log.info("lease.not_released", switch=switch.name, reason=str(error))
+            log.info("lease.not_released", key=key, reason=str(error))
 
     def _belongs_to_other(self, holder: dict[str, Any] | None) -> bool:
         if holder is None or holder["engine"] == self.engine_id:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 import gevent
@@ -10,6 +11,7 @@ from gevent.event import Event as Signal
 
 from irisx.settings import get_settings
 from irisx.telephony import missed
+from irisx.telephony.acd.entering import Entering
 from irisx.telephony.calls import ended
 from irisx.telephony.calls.journal import Journal
 from irisx.telephony.calls.live import LiveCall
@@ -30,10 +32,25 @@ _DUMPS = 100
 _RECORDING = {"RECORD_STEREO": "true", "RECORD_MIN_SEC": "0", "RECORD_PRE_BUFFER_FRAMES": "1"}
 
 
+class Distribution(Protocol):
+    """What calls ask of the engine's queues (`acd/center.py`)."""
+
+    def enter(
+        self,
+        switch: "Switch",
+        call: LiveCall,
+        queue_id: str,
+        entering: Entering,
+        rate: str | None = None,
+    ) -> None: ...
+    def resume(self, switch: "Switch", call: LiveCall, dump: Event) -> None: ...
+    def take_up(self, keys: int) -> Callable[[], None]: ...
+
+
 class Switch:
     """A node. `calls`: customer legs by channel; `legs`: every channel of a call.
 
-    `draining`: it keeps its calls and gets no new ones.
+    `draining`: it keeps its calls and gets no new ones. `center`: the engine's queues.
     """
 
     def __init__(
@@ -52,6 +69,7 @@ class Switch:
         self.journal = journal
         self.capacity = get_settings().node_max_calls
         self.draining = False
+        self.center: Distribution | None = None
         self.api_expansion: bool | None = None
         self.version = ""
         self.calls: dict[str, LiveCall] = {}

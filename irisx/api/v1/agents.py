@@ -23,7 +23,16 @@ from irisx.api.schemas import (
     read_cursor,
     write_cursor,
 )
+from irisx.api.v1.contact_center import (
+    AgentId,
+    PeriodQuery,
+    QueueCalls,
+    RatioAnswer,
+    page_of_calls,
+)
+from irisx.telephony.acd import live_view, statistics, wrap_up
 from irisx.telephony.acd.options import SkillLevels
+from irisx.telephony.acd.statistics import AgentFigures
 from irisx.tenancy import agent_status, agents
 from irisx.tenancy.access import Caller
 from irisx.tenancy.agent_models import Agent as AgentRow
@@ -33,7 +42,6 @@ router = Router("Agents")
 
 _READ, _WRITE = "agents:read", "agents:write"
 
-AgentId = Annotated[int, PublicId("agent")]
 UserId = Annotated[int, PublicId("usr")]
 AccountId = Annotated[int, PublicId("sip")]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
@@ -183,8 +191,8 @@ def get_agent_status(caller: Caller, agent_id: AgentId) -> AgentRow:
 @router.put("/v1/agents/<agent_id>/status", access=_WRITE, answer=StatusAnswer)
 def set_agent_status(caller: Caller, agent_id: AgentId, body: StatusChange) -> AgentRow:
     """Set an agent's status. During a call it is what comes after the call; during wrap-up it
-    ends the wrap-up."""
-    return agents.set_status(caller, caller.tenant_id, agent_id, body.status, body.reason)
+    ends the wrap-up; 409 WRAP_UP_CODE_REQUIRED if the queue wants a code first."""
+    return wrap_up.set_status(caller, caller.tenant_id, agent_id, body.status, body.reason)
 
 
 class Change(Answer):
@@ -243,3 +251,97 @@ def get_agent_skills(caller: Caller, agent_id: AgentId) -> AgentRow:
 def set_agent_skills(caller: Caller, agent_id: AgentId, body: SkillsBody) -> AgentRow:
     """Replace an agent's skills."""
     return agents.change(caller, caller.tenant_id, agent_id, skills=body.skills)
+
+
+# -- the work after a call -------------------------------------------------------------------------
+
+
+class WrapUpReport(Body):
+    code: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = Field(
+        None, description="One of the queue's `wrap_up_codes`."
+    )
+    notes: Annotated[str, StringConstraints(max_length=4000)] | None = None
+    extend_seconds: int | None = Field(
+        None, ge=1, le=3600, description="Wrap-up ends so long from now."
+    )
+    done: bool = Field(False, description="The next caller may come.")
+
+
+@router.post("/v1/agents/<agent_id>/wrap-up", access=_WRITE, answer=StatusAnswer)
+def report_wrap_up(caller: Caller, agent_id: AgentId, body: WrapUpReport) -> AgentRow:
+    """Say what the call was about, take more time, or be done. Code and notes also during the
+    call. 409 NOT_IN_WRAP_UP, WRAP_UP_CODE_REQUIRED."""
+    return wrap_up.report(caller, caller.tenant_id, agent_id, **body.model_dump())
+
+
+# -- what they did ---------------------------------------------------------------------------------
+
+
+class Performance(Answer):
+    agent_id: AgentId
+    name: str
+    offers: dict[str, int] = Field(description="Times the agent was rung, by how it ended.")
+    answer_rate: RatioAnswer = Field(
+        description="Answered / offers, without those that ended for no reason of the agent's."
+    )
+    calls: int
+    talk_ms: int
+    wrap_ms: int
+    handle_ms_avg: int | None = Field(description="Talk and wrap-up of a call.")
+    longest_talk_ms: int | None
+    status_ms: dict[str, int] = Field(description="Time in each status.")
+    logged_in_ms: int = Field(description="Time in any status but `offline`.")
+    occupancy: RatioAnswer = Field(
+        description="Talk and wrap-up / time logged in and not away, in ms."
+    )
+
+
+class AgentPerformance(Performance):
+    start_date: Timestamp
+    end_date: Timestamp
+
+
+class AllPerformance(Answer):
+    start_date: Timestamp
+    end_date: Timestamp
+    agents: list[Performance]
+    pagination: OffsetPagination
+
+
+class PerformanceQuery(PeriodQuery, OffsetQuery):
+    pass
+
+
+@router.get("/v1/agents/performance", access=_READ, answer=Success[AllPerformance])
+def list_agent_performance(caller: Caller, query: PerformanceQuery) -> dict[str, Any]:
+    """What all agents did in a period."""
+    rows, total = agents.list_page(caller.tenant_id, limit=query.limit, offset=query.offset)
+    start, end = query.period
+    figures = statistics.of_agents(caller.tenant_id, start, end, rows)
+    pagination = {"limit": query.limit, "offset": query.offset, "total": total}
+    found = {"agents": figures, "pagination": pagination}
+    return {"data": {**found, "start_date": start, "end_date": end}}
+
+
+@router.get("/v1/agents/<agent_id>/performance", access=_READ, answer=AgentPerformance)
+def get_agent_performance(caller: Caller, agent_id: AgentId, query: PeriodQuery) -> dict[str, Any]:
+    """What an agent did in a period."""
+    row = agents.get(caller.tenant_id, agent_id)
+    start, end = query.period
+    figures: AgentFigures
+    (figures,) = statistics.of_agents(caller.tenant_id, start, end, [row])
+    answer = Performance.model_validate(figures).__dict__
+    return {**answer, "start_date": start, "end_date": end}
+
+
+@router.get("/v1/agents/<agent_id>/calls", access=_READ, answer=Success[QueueCalls])
+def list_agent_calls(caller: Caller, agent_id: AgentId, query: CursorQuery) -> dict[str, Any]:
+    """List the calls that an agent took from queues, newest first."""
+    return page_of_calls(
+        f"agent-calls/{agent_id}",
+        caller.tenant_id,
+        query,
+        lambda limit, before: live_view.calls_of_agent(
+            caller.tenant_id, agent_id, limit=limit, before=before
+        ),
+    )

@@ -16,8 +16,8 @@ from irisx.api.schemas import (
     Timestamp,
     listed,
 )
-from irisx.api.v1.agents import AgentId
 from irisx.api.v1.campaigns import CampaignId
+from irisx.api.v1.contact_center import AgentId
 from irisx.telephony.calls.destinations import Number
 from irisx.telephony.dialer import contacts, preview
 from irisx.telephony.dialer.contacts import MAX_NUMBERS, Draft

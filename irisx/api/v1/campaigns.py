@@ -19,8 +19,7 @@ from irisx.api.schemas import (
     Timestamp,
     listed,
 )
-from irisx.api.v1.agents import AgentId
-from irisx.api.v1.queues import QueueId
+from irisx.api.v1.contact_center import AgentId, QueueId
 from irisx.telephony.dialer import campaigns
 from irisx.telephony.dialer.models import Campaign
 from irisx.telephony.dialer.options import CampaignOptions

@@ -9,16 +9,26 @@ from irisx.api.schemas import (
     UNSET,
     Answer,
     Body,
+    CursorQuery,
     Name,
     OffsetPagination,
     OffsetQuery,
-    PublicId,
+    Query,
     Success,
     Timestamp,
     listed,
 )
-from irisx.api.v1.agents import AgentId
-from irisx.telephony.acd import queues
+from irisx.api.v1.contact_center import (
+    AgentId,
+    PeriodQuery,
+    QueueCallAnswer,
+    QueueCalls,
+    QueueId,
+    RatioAnswer,
+    page_of_calls,
+)
+from irisx.kernel.clock import now
+from irisx.telephony.acd import live_view, queues
 from irisx.telephony.acd.models import Strategy
 from irisx.telephony.acd.options import QueueOptions, SkillLevels, Skills
 from irisx.telephony.acd.queues import Membership, QueueView
@@ -29,7 +39,6 @@ router = Router("Queues")
 
 _READ, _WRITE = "queues:read", "queues:write"
 
-QueueId = Annotated[int, PublicId("queue")]
 Music = Annotated[str, Field(pattern=r"^(default|prm_[0-9]{1,18})$")]
 MaxWait = Annotated[int, Field(ge=1, le=86_400)]
 Priority = Annotated[int, Field(ge=-100, le=100)]
@@ -185,3 +194,113 @@ def list_queue_agents(caller: Caller, queue_id: QueueId) -> dict[str, Any]:
         for member, agent in found
     ]
     return {"data": {"agents": agents}}
+
+
+# -- what goes on, and what went on ----------------------------------------------------------------
+
+
+class QueueFiguresAnswer(Answer):
+    entered: int
+    waiting: int
+    talking: int
+    answered: int
+    answered_within: int = Field(description="Within `service_level_seconds`.")
+    abandoned: int
+    short_abandons: int = Field(description="Abandoned within `short_abandon_seconds`.")
+    overflowed: dict[str, int] = Field(description="By reason: wait, full, no-agents, closed.")
+    exited: int
+    callbacks: int
+    wait_ms_avg: int | None = Field(description="Of all whose wait is over.")
+    wait_ms_max: int | None
+    answer_ms_avg: int | None = Field(description="Wait of those who were answered (ASA).")
+    talk_ms_avg: int | None
+    wrap_ms_avg: int | None
+    handle_ms_avg: int | None = Field(description="Talk and wrap-up of a call (AHT).")
+    service_level: RatioAnswer
+    service_level_seconds: int
+    service_level_formula: str
+    abandon_rate: RatioAnswer = Field(
+        description="(abandoned - short_abandons) / (answered + abandoned - short_abandons)."
+    )
+
+
+class QueueStatusAnswer(Answer):
+    queue_id: QueueId
+    name: str
+    waiting: int
+    longest_wait_ms: int
+    talking: int
+    agents: dict[str, int] = Field(description="Agents of the queue by status.")
+    today: QueueFiguresAnswer = Field(description="Since midnight of the tenant's time zone.")
+
+
+@router.get("/v1/queues/<queue_id>/status", access=_READ, answer=QueueStatusAnswer)
+def get_queue_status(caller: Caller, queue_id: QueueId) -> dict[str, Any]:
+    """What goes on in a queue now, and its figures of today."""
+    status = live_view.status(caller.tenant_id, queue_id)
+    return {
+        "queue_id": queue_id,
+        "name": status.queue.name,
+        "waiting": status.waiting,
+        "longest_wait_ms": status.longest_wait_ms,
+        "talking": status.talking,
+        "agents": status.agents,
+        "today": status.today,
+    }
+
+
+class WaitingCaller(QueueCallAnswer):
+    position: int
+    waiting_ms: int
+
+
+class WaitingCallers(Answer):
+    callers: list[WaitingCaller]
+
+
+class CallersQuery(Query):
+    limit: int = Field(100, ge=1, le=1000)
+
+
+@router.get("/v1/queues/<queue_id>/callers", access=_READ, answer=Success[WaitingCallers])
+def list_queue_callers(caller: Caller, queue_id: QueueId, query: CallersQuery) -> dict[str, Any]:
+    """List who waits, in the order in which they are served."""
+    rows = live_view.callers(caller.tenant_id, queue_id, limit=query.limit)
+    at = now()
+    callers = [
+        QueueCallAnswer.model_validate(row).__dict__
+        | {
+            "position": position,
+            "waiting_ms": round((at - row.entered_at).total_seconds() * 1000),
+        }
+        for position, row in enumerate(rows, 1)
+    ]
+    return {"data": {"callers": callers}}
+
+
+class QueueStats(QueueFiguresAnswer):
+    queue_id: QueueId
+    start_date: Timestamp
+    end_date: Timestamp
+
+
+@router.get("/v1/queues/<queue_id>/stats", access=_READ, answer=QueueStats)
+def get_queue_stats(caller: Caller, queue_id: QueueId, query: PeriodQuery) -> dict[str, Any]:
+    """Figures of the callers who entered in a period, by default in the last 24 hours."""
+    start, end = query.period
+    figures = live_view.figures(caller.tenant_id, queue_id, start, end)
+    answer = QueueFiguresAnswer.model_validate(figures).__dict__
+    return {**answer, "queue_id": queue_id, "start_date": start, "end_date": end}
+
+
+@router.get("/v1/queues/<queue_id>/calls", access=_READ, answer=Success[QueueCalls])
+def list_queue_calls(caller: Caller, queue_id: QueueId, query: CursorQuery) -> dict[str, Any]:
+    """List the records of a queue's callers, newest first."""
+    return page_of_calls(
+        f"queue-calls/{queue_id}",
+        caller.tenant_id,
+        query,
+        lambda limit, before: live_view.calls_of_queue(
+            caller.tenant_id, queue_id, limit=limit, before=before
+        ),
+    )

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from irisx.api.http import Router
-from irisx.api.numbers import E164, Destination, Number, NumberId, check_flow
+from irisx.api.numbers import E164, Destination, Number, NumberId, check_destination
 from irisx.api.schemas import (
     UNSET,
     Answer,
@@ -63,7 +63,7 @@ def list_phone_numbers(caller: Caller, query: OffsetQuery) -> dict[str, Any]:
 @router.post("/v1/settings/phone-numbers", access="settings:write", answer=Number, status=201)
 def add_phone_number(caller: Caller, body: NewNumber) -> PhoneNumber:
     """Add a phone number."""
-    check_flow(caller.tenant_id, body.destination)
+    check_destination(caller.tenant_id, body.destination)
     return numbers.add(caller, tenant_id=caller.tenant_id, **body.model_dump())
 
 
@@ -76,7 +76,7 @@ def get_phone_number(caller: Caller, number_id: NumberId) -> PhoneNumber:
 @router.put("/v1/settings/phone-numbers/<number_id>", access="settings:write", answer=Number)
 def update_phone_number(caller: Caller, number_id: NumberId, body: NumberChange) -> PhoneNumber:
     """Update a phone number's name or destination."""
-    check_flow(caller.tenant_id, body.destination)
+    check_destination(caller.tenant_id, body.destination)
     changes = body.model_dump(exclude_unset=True)
     return numbers.change(caller, caller.tenant_id, number_id, **changes)
 

@@ -15,7 +15,8 @@ from irisx.api.schemas import (
     Timestamp,
     listed,
 )
-from irisx.api.v1.agents import AgentId, AgentsQuery, Reason, StatusChange
+from irisx.api.v1.agents import AgentsQuery, Reason, StatusChange
+from irisx.api.v1.contact_center import AgentId
 from irisx.api.v1.wallboard import QueueDetail, queue_details
 from irisx.kernel.clock import now
 from irisx.kernel.errors import invalid

@@ -53,7 +53,7 @@ EVENTS: dict[str, str] = {
     "queue.completed": "The talk of a queue's caller with an agent is over: talk_ms",
     "agent.offered": "An agent is rung for a caller of a queue",
     "agent.offer_missed": "An agent did not take a caller: outcome",
-    "agent.wrapped_up": "The work after a queue's call is done: code, wrap_ms",
+    "agent.wrapped_up": "The work after a queue's call is done: wrap_ms",
     "campaign.scheduled": "A campaign has a time at which it begins",
     "campaign.started": "A campaign calls",
     "campaign.paused": "A campaign was paused",

@@ -87,9 +87,9 @@ class QueueOptions(BaseModel):
     sticky_days: int = Field(30, ge=1, le=365, description="How long ago that talk may be.")
     # ringing
     ring_seconds: int = Field(20, ge=5, le=120, description="How long an agent is rung.")
-    reject_delay_seconds: int = Field(10, ge=0, le=3600)
-    busy_delay_seconds: int = Field(30, ge=0, le=3600)
-    no_answer_delay_seconds: int = Field(10, ge=0, le=3600)
+    reject_delay_seconds: int = Field(10, ge=1, le=3600)
+    busy_delay_seconds: int = Field(30, ge=1, le=3600)
+    no_answer_delay_seconds: int = Field(10, ge=1, le=3600)
     max_missed_offers: int = Field(
         3, ge=0, le=100, description="Not answered so often in a row, an agent is away; 0: never."
     )

@@ -15,6 +15,7 @@ from irisx.media.client import synthesize
 from irisx.telephony.amd import live as amd
 from irisx.telephony.bus import Command
 from irisx.telephony.calls import connect, consult, handling
+from irisx.telephony.calls.forward import leave_queue
 from irisx.telephony.calls.live import LiveCall
 from irisx.telephony.calls.models import Recording
 from irisx.telephony.esl import commands
@@ -74,6 +75,7 @@ def _transfer(switch: Switch, call: LiveCall, args: _Args) -> None:
     """Blind: the partner leaves, the customer is connected with somebody else."""
     amd.give_up(switch, call, "transferred")
     runner.leave(switch, call)
+    leave_queue(call, "transferred")
     call.next_destination = connect.text_of(args["to"])
     switch.run(commands.uuid_transfer_to_park(call.uuid))
 
@@ -112,6 +114,8 @@ def _hold(switch: Switch, call: LiveCall, args: _Args) -> None:
         consult.part(switch, call)
     elif call.flow is not None:
         raise Conflict("The call is in a flow; transfer it out of it first.", code="IN_FLOW")
+    elif call.queued is not None:
+        raise Conflict("The call waits in a queue; transfer it out of it first.", code="IN_QUEUE")
     else:
         switch.execute(call.uuid, ("playback", consult.MUSIC))
     call.held = True

@@ -107,7 +107,12 @@ class AssistantDestination(_Destination):
 
 
 Destination = Annotated[
-    NumberDestination | SipDestination | AgentDestination | FlowDestination | AssistantDestination,
+    NumberDestination
+    | SipDestination
+    | AgentDestination
+    | FlowDestination
+    | QueueDestination
+    | AssistantDestination,
     Field(discriminator="type"),
 ]
 #: Prefix of the id -> type, of the destinations that have an id.
@@ -150,9 +155,7 @@ def from_text(text: str, field: str) -> Destination:
     return parse({"type": "number", "to": text}, field)
 
 
-def resolve(
-    destination: Destination | QueueDestination, tenant_id: int, field: str = "destination"
-) -> Target:
+def resolve(destination: Destination, tenant_id: int, field: str = "destination") -> Target:
     """What to dial, if the tenant may reach it.
 
     Ask again at each dialling: settings, accounts and the addresses of names change. Raises

@@ -117,6 +117,8 @@ def _parked(switch: Switch, call: LiveCall, event: Event) -> None:
     call.next_destination = None
     if destination is not None:
         forward(switch, call, destination, event)
+    elif call.queued is not None:
+        call.queued.parked()
 
 
 def _bridged(switch: Switch, call: LiveCall, event: Event) -> None:
@@ -131,6 +133,8 @@ def _bridged(switch: Switch, call: LiveCall, event: Event) -> None:
     data = {"with": number, "leg": other}
     call.note(event_key(event), event.timestamp, "call.bridged", data)
     supervision.follow(switch, call)
+    if call.queued is not None and other:
+        call.queued.bridged(other, event.timestamp)
 
 
 def _unbridged(switch: Switch, call: LiveCall, event: Event) -> None:
@@ -152,7 +156,9 @@ def _digit(switch: Switch, call: LiveCall, event: Event) -> None:
     digit = "" if call.masked else event.get("DTMF-Digit", "")
     data = {"digit": digit, "duration": event.get("DTMF-Duration", "")}
     call.note(event_key(event), event.timestamp, "dtmf.received", data)
-    if call.flow is not None:
+    if call.queued is not None and call.queued.waiting:
+        call.queued.digit(event)
+    elif call.flow is not None:
         call.flow.digit(event)
 
 
@@ -203,6 +209,8 @@ def _hung_up(switch: Switch, call: LiveCall, event: Event) -> None:
 def finish(switch: Switch, call: LiveCall, end: Ended) -> None:
     """The customer's leg is gone and the call over."""
     call.finish(end)
+    if call.queued is not None:
+        call.queued.end(end.ended_at)
     if call.flow is not None:
         call.flow.end()
     amd.give_up(switch, call, "hung_up")
@@ -229,6 +237,8 @@ def finish(switch: Switch, call: LiveCall, end: Ended) -> None:
 def _other_parked(switch: Switch, call: LiveCall, event: Event) -> None:
     call.parked.add(event["Unique-ID"])
     supervision.parked(switch, call, event)
+    if call.queued is not None:
+        call.queued.leg_parked(event["Unique-ID"])
 
 
 def _other_left(switch: Switch, call: LiveCall, event: Event) -> None:
@@ -242,6 +252,8 @@ def _other_left(switch: Switch, call: LiveCall, event: Event) -> None:
     cause = event.get("Hangup-Cause", "")
     call.note(event_key(event), event.timestamp, "leg.ended", {"leg": channel, "cause": cause})
     supervision.left(switch, call, channel, cause)
+    if call.queued is not None:
+        call.queued.leg_left(channel, cause, channel_time(event, "Hangup") or event.timestamp)
     switch.forget_end(channel)
     if channel in call.carrier_legs:
         capacity.release_carrier([UUID(channel)])

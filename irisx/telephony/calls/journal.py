@@ -30,6 +30,7 @@ from sqlalchemy.orm import Session
 
 from irisx.kernel.db import transaction
 from irisx.kernel.events import publish_many
+from irisx.telephony.acd.models import QueueCall, QueueOffer
 from irisx.telephony.amd.models import AmdResult
 from irisx.telephony.calls.models import Call, CallEvent, Recording, RecordingStatus
 from irisx.telephony.calls.states import ENDED
@@ -42,6 +43,9 @@ BATCH = 500
 #: Changes are gathered for so long before they are written: what one call does comes in bursts,
 #: and a commit costs more than what is in it.
 _GATHER_SECONDS = 0.03
+_KEPT_ROWS = {
+    model.__tablename__: cast(Table, model.__table__) for model in (QueueCall, QueueOffer)
+}
 _RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0)
 # Tables, not classes: of rows that nobody reads again the session would make objects first.
 _CALLS = cast(Table, Call.__table__)
@@ -67,7 +71,8 @@ class Change:
     `insert`: a new call, by the table's columns. `update`: columns that changed. `timeline`:
     (key, time, type, data) lines. `events`: (type, data) domain events, keyed by call and type.
     `recording`: columns of a recording that began. `amd`: those of a detection's result, or, with
-    no `result`, what became known of it later.
+    no `result`, what became known of it later. `rows`: (table, all columns) of a queue's
+    records, written over what is there.
     """
 
     call_id: UUID
@@ -80,6 +85,7 @@ class Change:
     events: list[tuple[str, datetime, dict[str, Any]]] = field(default_factory=list)
     recording: dict[str, Any] | None = None
     amd: dict[str, Any] | None = None
+    rows: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=str)
@@ -107,7 +113,18 @@ class Change:
         raw["events"] = [
             (type, datetime.fromisoformat(at), data) for type, at, data in raw["events"]
         ]
+        raw["rows"] = [(table, _typed(table, row)) for table, row in raw.get("rows", [])]
         return cls(**raw)
+
+
+def _typed(table: str, row: dict[str, Any]) -> dict[str, Any]:
+    """A row as it was before it was JSON."""
+    kinds = {column.name: column.type.python_type for column in _KEPT_ROWS[table].columns}
+    readers: dict[type, Callable[[Any], Any]] = {datetime: datetime.fromisoformat, UUID: UUID}
+    return {
+        name: value if value is None else readers.get(kinds[name], lambda same: same)(value)
+        for name, value in row.items()
+    }
 
 
 _Queued = tuple[Change, Callable[[], None] | None]
@@ -261,6 +278,8 @@ def write(session: Session, changes: list[Change]) -> None:
             _write_recording(session, change.recording)
         if change.amd is not None:
             _write_amd(session, change.amd)
+        for table, row in change.rows:
+            _write_row(session, _KEPT_ROWS[table], row)
     publish_many(
         session,
         [
@@ -332,6 +351,13 @@ def _write_amd(session: Session, columns: dict[str, Any]) -> None:
     else:
         of_call = AmdResult.call_id == columns["call_id"]
         session.execute(update(AmdResult).where(of_call).values(columns))
+
+
+def _write_row(session: Session, table: Table, row: dict[str, Any]) -> None:
+    keys = [column.name for column in table.primary_key]
+    others = {name: value for name, value in row.items() if name not in keys}
+    statement = insert(table).values(row)
+    session.execute(statement.on_conflict_do_update(index_elements=keys, set_=others))
 
 
 def unfinished_calls(session: Session, node: str) -> list[Call]:

@@ -64,6 +64,22 @@ class Detecting(Protocol):
     def holds(self) -> bool: ...
 
 
+class InQueue(Protocol):
+    """What a call's events tell the queue that the call is in (`acd/queued.py`)."""
+
+    @property
+    def waiting(self) -> bool: ...
+    def digit(self, event: Event) -> None: ...
+    def parked(self) -> None: ...
+    def bridged(self, leg: str, at: datetime) -> None: ...
+    def leg_parked(self, leg: str) -> None: ...
+    def leg_left(self, leg: str, cause: str, at: datetime) -> None: ...
+    def leg_found(self, leg: str, dump: Event) -> None: ...
+    def end(self, at: datetime) -> None: ...
+    def attach(self, back: Callable[[str], None]) -> None: ...
+    def leave(self, why: str) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ringing:
     """How `connect` rings somebody: how long (s), the number shown, what the callee hears first,
@@ -93,6 +109,7 @@ class LiveCall:
     `ringing_leg`: the channel that `connect` made last.
     `taps`: consumer and start (epoch ms) of its live audio taps (`telephony/taps.py`).
     `amd`: the detection of answering machines that began at the answer.
+    `queued`: the queue that the call waits in, or whose agent it talks to.
     """
 
     id: UUID
@@ -129,6 +146,7 @@ class LiveCall:
     parked: set[str] = field(default_factory=set)
     flow: InFlow | None = None
     talk: InTalk | None = None
+    queued: InQueue | None = None
     ringing: Ringing = field(default_factory=Ringing)
     ringing_leg: str | None = None
     taps: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -281,6 +299,15 @@ class LiveCall:
     def amd_beep(self, times: dict[str, Any]) -> None:
         """When a machine's beep was; `call_id` and what is known of it."""
         self.journal.record(self._change(amd={"call_id": self.id, **times}))
+
+    def keep(
+        self,
+        rows: list[tuple[str, dict[str, Any]]],
+        events: list[tuple[str, datetime, dict[str, Any]]],
+        timeline: list[tuple[str, datetime, str, dict[str, Any]]],
+    ) -> None:
+        """Rows of a queue about the call (`acd/records.py`), with events and lines."""
+        self.journal.record(self._change(rows=rows, events=events, timeline=timeline))
 
     def when_written(self, then: Callable[[], None]) -> None:
         """Call `then` once all that happened to the call so far is in the database."""

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from irisx.kernel.clock import from_epoch_us, now
 from irisx.kernel.db import transaction
 from irisx.telephony import taps
+from irisx.telephony.acd import queued
 from irisx.telephony.amd import live as amd
 from irisx.telephony.assistants import run, talk
 from irisx.telephony.calls import connect, handling, inbound, outbound
@@ -80,6 +81,11 @@ def _recover(switch: Switch) -> int:
         switch.dispatcher.submit(channel, _restore, switch, channel, dumps.get(channel), row, end)
     for channel in owners.keys() - customers:
         switch.dispatcher.submit(owners[channel], _restore_leg, switch, dumps[channel])
+    if switch.center is not None:
+        calls = customers | {owners[channel] for channel in owners.keys() - customers}
+        taken_up = switch.center.take_up(len(calls))
+        for call_id in calls:
+            switch.dispatcher.submit(call_id, taken_up)
     if failure is not None:
         raise failure
     for note in notes:
@@ -209,6 +215,8 @@ def _catch_up(switch: Switch, call: LiveCall, dump: Event) -> None:
     call.partner = dump.variable("bridge_uuid") if _is_bridged(dump) else None
     if call.partner is not None:
         switch.legs[call.partner] = call
+    if dump.variable(queued.VARIABLE) and switch.center is not None:
+        switch.center.resume(switch, call, dump)
     if dump.variable(position.VARIABLE):
         runner.resume(switch, call)
     elif dump.variable(talk.VARIABLE):
@@ -216,6 +224,7 @@ def _catch_up(switch: Switch, call: LiveCall, dump: Event) -> None:
     elif (
         call.partner is None
         and call.consult is None
+        and call.queued is None
         and dump.variable("current_application") in (None, "park")
     ):
         _resume(switch, call, dump)
@@ -256,6 +265,11 @@ def _restore_leg(switch: Switch, dump: Event) -> None:
     elif leg == "consult":
         call.consult = channel
         call.consulting = dump.variable("bridge_uuid") or call.consulting
+    elif dump.variable("irisx_leg") == "agent":
+        if call.queued is not None:
+            call.queued.leg_found(channel, dump)
+        else:
+            switch.run(commands.uuid_kill(channel))
 
 
 def _record_missed(switch: Switch, note: MissedCall) -> None:

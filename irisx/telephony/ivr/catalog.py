@@ -8,13 +8,16 @@ from irisx.kernel import http
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import Forbidden, ValidationError
 from irisx.kernel.ids import public_id
+from irisx.telephony.acd.models import Queue
 from irisx.telephony.ivr import versions
 from irisx.telephony.ivr.flow import Flow
 from irisx.telephony.ivr.nodes.ai_agent import ROOM as AI_AGENT
+from irisx.telephony.ivr.nodes.queue import ROOM as QUEUE
 from irisx.telephony.ivr.nodes.subflow import Subflow
 from irisx.telephony.ivr.nodes.transfer import Transfer
 from irisx.telephony.ivr.prompt_models import Prompt
 from irisx.tenancy import assistants
+from irisx.tenancy.agent_models import Agent
 from irisx.tenancy.barring import check_destination
 from irisx.tenancy.models import PhoneNumber, SipAccount, Tenant
 from irisx.tenancy.settings import TenantSettings
@@ -44,13 +47,13 @@ class TenantCatalog:
         return self._flow(flow_id) is not None
 
     def has_queue(self, queue_id: str) -> bool:
-        return False
+        return queue_id in self._queues
 
     def has_assistant(self, assistant_id: str) -> bool:
         return assistants.exists(self._tenant_id, assistant_id)
 
     def room_is_there(self, room: str) -> bool:
-        return room == AI_AGENT
+        return room in (AI_AGENT, QUEUE)
 
     def refuses_destination(self, number: str) -> str | None:
         try:
@@ -101,9 +104,22 @@ class TenantCatalog:
 
     @cached_property
     def _agents(self) -> frozenset[str]:
-        query = select(SipAccount.id).where(SipAccount.tenant_id == self._tenant_id)
+        accounts = select(SipAccount.id).where(SipAccount.tenant_id == self._tenant_id)
+        people = select(Agent.id).where(
+            Agent.tenant_id == self._tenant_id, Agent.deleted_at.is_(None)
+        )
         with transaction() as session:
-            return frozenset(public_id(SipAccount.PREFIX, key) for key in session.scalars(query))
+            phones = [public_id(SipAccount.PREFIX, key) for key in session.scalars(accounts)]
+            agents = [public_id(Agent.PREFIX, key) for key in session.scalars(people)]
+        return frozenset((*phones, *agents))
+
+    @cached_property
+    def _queues(self) -> frozenset[str]:
+        query = select(Queue.id).where(
+            Queue.tenant_id == self._tenant_id, Queue.deleted_at.is_(None)
+        )
+        with transaction() as session:
+            return frozenset(public_id(Queue.PREFIX, key) for key in session.scalars(query))
 
     @cached_property
     def _numbers(self) -> frozenset[str]:

@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from irisx.kernel.clock import isoformat, now
 from irisx.settings import get_settings
+from irisx.telephony.acd.entering import Entering
 from irisx.telephony.assistants.talk import TRANSFERRED, Talk
 from irisx.telephony.assistants.talk import VARIABLE as VARIABLE_OF_TALK
 from irisx.telephony.assistants.talk import hand_over as hand_over_call
@@ -36,7 +37,8 @@ from irisx.telephony.ivr.audio import Audio
 from irisx.telephony.ivr.flow import Flow, Node
 from irisx.telephony.ivr.nodes.ai_agent import ROOM as AI_AGENT
 from irisx.telephony.ivr.nodes.ai_agent import TRANSFER
-from irisx.telephony.ivr.nodes.base import FAILED, NEXT
+from irisx.telephony.ivr.nodes.base import FAILED, NEXT, TIME_LIMIT
+from irisx.telephony.ivr.nodes.queue import ROOM as QUEUE
 from irisx.telephony.ivr.position import DONE, VARIABLE, Kept
 from irisx.telephony.ivr.scope import Scope
 from irisx.telephony.ivr.step import (
@@ -392,8 +394,39 @@ class LiveStep:
             return answer
         if hand_over.room == AI_AGENT:
             return self._answer(self._talk(hand_over))
+        if hand_over.room == QUEUE:
+            return self._answer(self._wait_in(hand_over))
         self.explain(f"the room {hand_over.room} is not there yet")
-        return "failed"
+        return FAILED
+
+    def _wait_in(self, hand_over: HandOver) -> str:
+        """Until a queue gives the call back; its outcome."""
+        center = self._switch.center
+        assert center is not None  # every engine's switch has one
+        outcome: AsyncResult[str] = AsyncResult()
+        queued, self._back = self._call.queued, None
+        if queued is not None:  # since before the engine was lost
+            queued.attach(outcome.set)
+        else:
+            self._queue([])
+            self._drain()
+            rate = prompts.WIDEBAND_HZ if self._kept.wideband else prompts.NARROWBAND_HZ
+            entering = Entering(
+                priority=hand_over.options.get("priority", 0),
+                max_wait=hand_over.options.get("max_wait"),
+                returns=True,
+                back=outcome.set,
+            )
+            center.enter(self._switch, self._call, hand_over.target, entering, str(rate))
+        try:
+            with self._limited():
+                reached: str = outcome.get()
+        except TimeLimit:
+            if self._call.queued is not None:
+                self._call.queued.leave(TIME_LIMIT)
+            raise
+        self._interrupted_by = None
+        return reached
 
     def _talk(self, hand_over: HandOver) -> str:
         """Until an assistant has talked with the caller; how that ended."""

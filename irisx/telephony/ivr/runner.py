@@ -120,7 +120,9 @@ class FlowRun:
 
     def _resume(self) -> None:
         dump = self._switch.dump(self._call.uuid)
-        if dump is not None and not dump.variable(talk.VARIABLE):
+        # While it talks to an assistant, or hears a queue's music, the channel is never done.
+        stays = self._call.queued is not None or (dump and dump.variable(talk.VARIABLE))
+        if dump is not None and not stays:
             # Event-lock: this runs when all is done that the channel had been told.
             barrier = self._switch.connection.execute(self._call.uuid, "unset", "irisx_flow_back")
             barrier.wait(_CATCH_UP_SECONDS)

@@ -148,3 +148,18 @@ def test_options_of_every_kind_are_kept(client: ApiClient, tenant: Tenant, ann: 
     assert kept["overflow"]["closed"]["mailbox"] == "sales"
     assert kept["hours"]["weekly"] == {"mon": ["09:00-17:00"]}
     assert kept["skill_relaxation"][0]["after_seconds"] == 60
+
+
+def test_a_number_leads_to_a_queue_which_then_stays(client: ApiClient, ann: str) -> None:
+    queue = client.post("/v1/queues", example(ann), status=201)
+    number = {"number": "+15550009999", "destination": {"type": "queue", "id": queue["id"]}}
+    unknown = number | {"destination": {"type": "queue", "id": "queue_99"}}
+    fault = client.post("/v1/settings/phone-numbers", unknown, status=400)
+    assert fault["details"][0]["field"] == "destination.id"
+    row = client.post("/v1/settings/phone-numbers", number, status=201)
+    assert row["destination"]["id"] == queue["id"]
+    assert client.delete(f"/v1/queues/{queue['id']}", status=409)["code"] == "QUEUE_IN_USE"
+    agent = {"type": "agent", "id": ann}
+    changed = client.put(f"/v1/settings/phone-numbers/{row['id']}", {"destination": agent})
+    assert changed["destination"]["id"] == ann
+    client.delete(f"/v1/queues/{queue['id']}")

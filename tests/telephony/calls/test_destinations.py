@@ -102,7 +102,7 @@ def test_any_object_is_a_destination_or_a_validation_error(raw: dict[str, object
         assert refused.details
 
 
-@pytest.mark.parametrize("type", ["queue", "assistant", "", None, "NUMBER"])
+@pytest.mark.parametrize("type", ["queue", "agent", "assistant", "", None, "NUMBER"])
 def test_what_can_not_be_dialled_is_refused(type: object) -> None:
     with pytest.raises(ValidationError):
         parse({"type": type, "id": "flow_1"}, "on_answer")

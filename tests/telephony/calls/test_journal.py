@@ -1,13 +1,17 @@
 """What many calls do at one time is written in one batch, and one faulty change stops nobody."""
 
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import select
 
 from irisx.kernel.clock import now
 from irisx.kernel.db import transaction
-from irisx.telephony.calls.journal import Change, Journal
+from irisx.telephony.acd.models import QueueCall, QueueCallStatus
+from irisx.telephony.acd.records import QueueRecord
+from irisx.telephony.calls.journal import Change, Journal, write
 from irisx.telephony.calls.models import Call
 from irisx.telephony.calls.states import CallStatus, Direction
 from irisx.tenancy.models import Tenant
@@ -71,3 +75,30 @@ def test_a_change_that_cannot_be_written_is_set_aside_alone(
     assert journal.flush(15)
     assert status_of(good) is CallStatus.RINGING
     assert str(bad.call_id) in (tmp_path / "spool" / "calls.rejected").read_text()
+
+
+def test_rows_of_a_queue_survive_the_spool_and_are_written_over(tenant: Tenant) -> None:
+    entered = now()
+    record = QueueRecord(
+        id=uuid4(),
+        entered_at=entered,
+        tenant_id=tenant.id,
+        queue_id=1,
+        call_id=uuid4(),
+        number="+15550009999",
+        priority=0,
+        place_at=entered,
+    )
+    change = Change(record.call_id, entered, tenant.id)
+    change.rows.append((QueueCall.__tablename__, record.columns))
+    read = Change.from_json(change.to_json())
+    assert read.rows == [(QueueCall.__tablename__, {**record.columns, "status": "waiting"})]
+    assert record.advance(QueueCallStatus.TALKING, entered + timedelta(seconds=3))
+    assert not record.advance(QueueCallStatus.ABANDONED, entered)  # too late
+    later = Change(record.call_id, entered, tenant.id)
+    later.rows.append((QueueCall.__tablename__, record.columns))
+    with transaction() as session:
+        write(session, [read, later, later])
+    with transaction() as session:
+        row = session.scalars(select(QueueCall)).one()
+    assert (row.status, row.wait_ms) == (QueueCallStatus.TALKING, 3000)

@@ -353,7 +353,7 @@ def test_every_faulty_field_is_named() -> None:
                 "metadata": [],
                 "timeout": 4,
                 "caller_name": "{",
-                "on_answer": {"type": "queue", "id": "queue_1"},
+                "on_answer": {"type": "queue", "id": "flow_1"},
                 "unknown": 1,
             }
         )

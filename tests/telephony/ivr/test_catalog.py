@@ -5,10 +5,12 @@ from collections.abc import Callable
 import pytest
 
 from irisx.kernel.db import transaction
+from irisx.telephony.acd import queues
+from irisx.telephony.acd.models import Strategy
 from irisx.telephony.ivr import service
 from irisx.telephony.ivr.catalog import TenantCatalog
 from irisx.telephony.ivr.prompt_models import Prompt
-from irisx.tenancy import numbers, sip_accounts
+from irisx.tenancy import agents, numbers, sip_accounts
 from irisx.tenancy.access import SYSTEM
 from irisx.tenancy.models import Tenant
 from tests.telephony.ivr.documents import Document, bye, document, node
@@ -27,6 +29,16 @@ def test_only_the_tenant_s_own_are_known(
     with transaction() as session:
         session.add(prompt)
     account = sip_accounts.create(SYSTEM, tenant.id, name="Desk").row
+    contact = {"type": "sip", "sip_account_id": account.id}
+    agent = agents.create(SYSTEM, tenant.id, name="Ann", contact=contact)
+    queue = queues.create(
+        SYSTEM,
+        tenant.id,
+        name="Sales",
+        strategy=Strategy.RING_ALL,
+        music_on_hold="default",
+        skills_required=[],
+    ).row
     number = numbers.add(SYSTEM, tenant_id=tenant.id, number="+15557770000")
     draft = service.create(SYSTEM, tenant.id, document(bye()), publish=False).flow
     live = service.create(SYSTEM, tenant.id, document(bye()), publish=True).flow
@@ -34,6 +46,8 @@ def test_only_the_tenant_s_own_are_known(
     for catalog, known in ((mine, True), (theirs, False)):
         assert catalog.has_prompt(prompt.public_id) is known
         assert catalog.has_agent(account.public_id) is known
+        assert catalog.has_agent(agent.public_id) is known
+        assert catalog.has_queue(queue.public_id) is known
         assert catalog.has_number(number.number) is known
         assert catalog.has_published_flow(live.public_id) is known
         assert not catalog.has_published_flow(draft.public_id)

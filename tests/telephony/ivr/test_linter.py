@@ -391,12 +391,12 @@ BROKEN: dict[str, tuple[Any, str, tuple[str, ...]]] = {
     "a queue": (
         document(node("q", "queue", {"queue": "queue_1"}, branches={"default": "bye"}), bye()),
         "config",
-        ("q (queue)", "not part of this version", "transfer"),
+        ("q (queue)", "no queue queue_1"),
     ),
     "a transfer to a queue": (
         document(transfer({"type": "queue", "id": "queue_1"}), bye()),
         "config",
-        ("go (transfer)", "not part of this version"),
+        ("go (transfer)", "no queue queue_1"),
     ),
     "an assistant": (
         document(node("a", "ai_agent", {"assistant": "asst_1"}, next="bye"), bye()),

@@ -17,6 +17,8 @@ from irisx.telephony.ivr.step import HandOver, Step
 
 ROOM = "queue"
 TIMEOUT, FULL, CLOSED = "timeout", "full", "closed"
+#: The caller pressed the queue's exit key, or wants to be called back.
+EXIT, CALLBACK = "exit", "callback"
 
 
 class Queue(NodeConfig):
@@ -31,7 +33,14 @@ class Queue(NodeConfig):
     def outcomes(self) -> Outcomes:
         return Outcomes(
             required=frozenset({NEXT, TIMEOUT, FULL, CLOSED, FAILED}),
-            fallback={TIMEOUT: FAILED, FULL: FAILED, CLOSED: FAILED},
+            optional=frozenset({EXIT, CALLBACK}),
+            fallback={
+                TIMEOUT: FAILED,
+                FULL: FAILED,
+                CLOSED: FAILED,
+                EXIT: TIMEOUT,
+                CALLBACK: NEXT,
+            },
         )
 
     def check(self, catalog: Catalog) -> Iterator[Fault]:

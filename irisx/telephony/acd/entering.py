@@ -1,0 +1,19 @@
+"""How a call enters a queue."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Entering:
+    """How a call enters a queue. `place_at`: the place that it keeps. `needs`: skills that this
+    caller needs beside the queue's. `returns`: the call goes back to a flow, where `back` takes
+    the outcome; None: it is still being taken up."""
+
+    priority: int = 0
+    max_wait: int | None = None
+    place_at: datetime | None = None
+    needs: Sequence[tuple[str, int]] = ()
+    returns: bool = False
+    back: Callable[[str], None] | None = None
