@@ -40,6 +40,7 @@ class AssistantRun:
         self._kill()
 
     def replace(self) -> None:
+        self._call.talk = None
         self._kill()
 
     def _kill(self) -> None:

@@ -110,11 +110,12 @@ class Talk:
                 self._switch.run(commands.uuid_setvar(self._call.uuid, _QUEUED, "0"))
             return self._wait()
         finally:
-            self._call.talk = None
             for greenlet in self._playing.values():
                 greenlet.kill(block=False)
-            if self._tap in self._call.taps:
-                taps.stop(self._switch, self._call, self._tap)
+            if self._call.talk is self:  # else another run goes on with the conversation
+                self._call.talk = None
+                if self._tap in self._call.taps:
+                    taps.stop(self._switch, self._call, self._tap)
 
     def _known(self, play: int) -> tuple[str, str]:
         """What the channel does just before a playback, so that it says itself how far it is."""

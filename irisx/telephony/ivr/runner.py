@@ -68,6 +68,7 @@ class FlowRun:
     def replace(self) -> None:
         """Another run goes on with the call."""
         self._step = None
+        self._call.talk = None
         self._kill()
 
     def _kill(self) -> None:
