@@ -17,10 +17,9 @@ from sqlalchemy.orm import Session
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import IrisxError, ValidationError, invalid
 from irisx.messaging.contacts import lists
-from irisx.messaging.contacts.models import ContactList
-from irisx.messaging.contacts.service import Fields, apply, normalised
+from irisx.messaging.contacts.service import Fields, apply, normalised, require_list
 from irisx.messaging.contacts.xlsx import NotAWorkbook, read_rows
-from irisx.tenancy import audit, contacts, rows
+from irisx.tenancy import audit, contacts
 from irisx.tenancy.access import Actor
 from irisx.tenancy.contact_models import Contact, ContactIdentity
 
@@ -58,7 +57,7 @@ def import_file(by: Actor, tenant_id: int, content: bytes, list_id: int | None) 
     done = Imported()
     if list_id is not None:
         with transaction() as session:
-            rows.fetch(session, ContactList, list_id, tenant_id=tenant_id)
+            require_list(session, tenant_id, list_id)
     for start in range(0, len(table), _BATCH):
         _batch(tenant_id, header, table[start : start + _BATCH], start + 2, list_id, done)
     with transaction() as session:

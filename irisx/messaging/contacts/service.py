@@ -125,7 +125,7 @@ def list_page(
         query = query.where(Contact.tags.contains([tag]))
     with transaction() as session:
         if list_id is not None:
-            rows.fetch(session, ContactList, list_id, tenant_id=tenant_id)
+            require_list(session, tenant_id, list_id)
             query = _of_list(query, list_id)
         found, total = rows.page(session, query, limit=limit, offset=offset)
         addresses = _identities(session, [row.id for row in found])
@@ -159,6 +159,12 @@ def note(by: Actor, tenant_id: int, contact_id: int, text: str) -> ContactActivi
         )
         session.add(line)
     return line
+
+
+def require_list(session: Session, tenant_id: int, list_id: int) -> None:
+    """Raises ValidationError about `list_id` unless the tenant has it."""
+    if session.scalar(select(ContactList.id).filter_by(tenant_id=tenant_id, id=list_id)) is None:
+        raise invalid("list_id", "there is no such list")
 
 
 def apply(session: Session, row: Contact, fields: Fields) -> None:

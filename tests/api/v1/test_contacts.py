@@ -108,6 +108,8 @@ def test_lists_and_static_before_parameter(client: ApiClient) -> None:
     client.delete(path)
     client.get(path, status=404)
     client.get(f"/v1/contacts/{bob['id']}")
+    client.get(f"/v1/contacts?list_id={made['id']}", status=400)
+    upload(client, CSV, status=400, list_id=made["id"])
 
 
 CSV = (
