@@ -66,6 +66,12 @@ class Settings(BaseSettings):
         description="Host names or addresses, separated by commas, that webhooks and other "
         "tenant-given URLs may reach although they are private.",
     )
+    dns_server: str | None = Field(
+        default=None,
+        pattern=r"^[0-9A-Fa-f.:\[\]]+:[0-9]{1,5}$",
+        description="host:port of the DNS server that is asked for senders' records. Default: the "
+        "machine's resolver.",
+    )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_json: bool = Field(default=True, description="Logs as JSON lines; false: for people.")
     log_dir: Path | None = Field(

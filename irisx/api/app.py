@@ -24,6 +24,7 @@ from irisx.api.admin import users as admin_users
 from irisx.api.auth import request_id
 from irisx.api.http import Router, rate_headers
 from irisx.api.public import docs, internal, receivers, system
+from irisx.api.public import email as email_links
 from irisx.api.schemas import ErrorBody
 from irisx.api.v1 import (
     agents,
@@ -42,6 +43,9 @@ from irisx.api.v1 import (
     contacts,
     conversations,
     do_not_call,
+    email,
+    email_statistics,
+    email_templates,
     events,
     ivr,
     ivr_prompts,
@@ -73,6 +77,10 @@ ROUTERS: Sequence[Router] = (
     messaging.router,
     contacts.router,
     conversations.router,
+    email_templates.router,
+    email_statistics.router,
+    email.router,
+    email_links.router,
     receivers.router,
     wallboard.router,
     webhooks.router,

@@ -110,6 +110,28 @@ def resolve(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[Any,
     return [(family, sockaddr) for family, _, _, _, sockaddr in found]
 
 
+def connect(host: str, port: int, timeout: float | None) -> socket.socket:
+    """A TCP connection to the first of a host's checked addresses that answers; `timeout` (s) then
+    holds for each read and write. Raises AddressRefused or Unreachable."""
+    failure: OSError | None = None
+    for family, sockaddr in resolve(host, port):
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(_CONNECT_SECONDS)
+            sock.connect(sockaddr)
+            sock.settimeout(timeout)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            sock.close()
+            failure = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise Unreachable(f"{host} can't be reached: {failure}") from failure
+
+
 def parse(url: str) -> Url:
     """A URL in its parts; AddressRefused if it is not a plain http(s) URL.
 
@@ -301,23 +323,7 @@ class _Pinned:
     timeout: float | None
 
     def _new_conn(self) -> socket.socket:
-        failure: OSError | None = None
-        for family, sockaddr in resolve(self.host, self.port):
-            sock = socket.socket(family, socket.SOCK_STREAM)
-            try:
-                sock.settimeout(_CONNECT_SECONDS)
-                sock.connect(sockaddr)
-                sock.settimeout(self.timeout)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            except OSError as error:
-                sock.close()
-                failure = error
-            except BaseException:
-                sock.close()
-                raise
-            else:
-                return sock
-        raise Unreachable(f"{self.host} can't be reached: {failure}") from failure
+        return connect(self.host, self.port, self.timeout)
 
 
 class _HttpConnection(_Pinned, HTTPConnection):

@@ -103,7 +103,8 @@ class FailureKind(StrEnum):
 
 
 class SendFailed(Exception):
-    """An attempt failed. `code`: the provider's or ours, `opted_out`: the recipient's wish."""
+    """An attempt failed. `code`: the provider's or ours, `opted_out`: the recipient's wish,
+    `suppress`: another reason why the address gets nothing any more."""
 
     def __init__(
         self,
@@ -113,13 +114,14 @@ class SendFailed(Exception):
         *,
         retry_after: timedelta = timedelta(),
         opted_out: bool = False,
+        suppress: str | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.code = code
         self.message = message
         self.retry_after = retry_after
-        self.opted_out = opted_out
+        self.suppress = "opt_out" if opted_out else suppress
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,8 @@ class Receipt:
     """What a provider says about a message that it took.
 
     It names the message by `sid` (ours, where the provider hands it back) or by `reference` (its
-    own). `key` tells one telling from another: the same key counts once.
+    own). `key` tells one telling from another: the same key counts once. `suppress`: why the
+    recipient gets nothing any more (opt_out, bounce, complaint).
     """
 
     key: str
@@ -138,6 +141,7 @@ class Receipt:
     error_code: str | None = None
     error_message: str | None = None
     opted_out: bool = False
+    suppress: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

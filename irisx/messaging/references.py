@@ -53,13 +53,14 @@ def apply(session: Session, message: Message, receipt: Receipt, exchange: dict[s
         error_code=receipt.error_code,
         error_message=receipt.error_message,
     )
-    if receipt.opted_out:
+    reason = "opt_out" if receipt.opted_out else receipt.suppress
+    if reason is not None:
         suppress(
             session,
             message.tenant_id,
             message.channel,
             message.to_address,
-            reason="opt_out",
+            reason=reason,
             source=message.provider,
         )
 

@@ -89,13 +89,13 @@ def _failed(
     account = _blamed(session, outcome, failure, now)
     match failure.kind:
         case FailureKind.REJECTED:
-            if failure.opted_out:
+            if failure.suppress is not None:
                 suppress(
                     session,
                     message.tenant_id,
                     message.channel,
                     message.to_address,
-                    reason="opt_out",
+                    reason=failure.suppress,
                     source=message.provider,
                 )
             _end(session, message, MessageStatus.FAILED, failure, now)

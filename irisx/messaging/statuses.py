@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from irisx.kernel.clock import isoformat
+from irisx.messaging.channels import channel as channel_of
 from irisx.messaging.channels import prefix_of
 from irisx.messaging.channels.sandbox import NAME as SANDBOX
 from irisx.messaging.effects import collecting
@@ -102,7 +103,7 @@ def _usage(message: Message) -> list[dict[str, Any]]:
 
 
 def _event(message: Message, status: MessageStatus, at: datetime) -> list[dict[str, Any]]:
-    word = EVENTS.get(status)
+    word = channel_of(message.channel).event_words.get(status) or EVENTS.get(status)
     if word is None:
         return []
     return [

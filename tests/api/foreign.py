@@ -12,6 +12,7 @@ from irisx.kernel.crypto import encrypt
 from irisx.kernel.db import transaction
 from irisx.kernel.ids import call_sid, public_id
 from irisx.messaging import accounts, suppressions
+from irisx.messaging.channels.email import templates as email_templates
 from irisx.messaging.channels.sms import service as sms_service
 from irisx.messaging.channels.sms.service import Text
 from irisx.messaging.contacts import lists as contact_lists
@@ -74,6 +75,7 @@ class ForeignIds(dict[str, str]):
         "queue_id": "queue",
         "session_id": "asn",
         "result_id": "amd",
+        "template_id": "tpl",
         "tenant_id": "ten",
         "user_id": "usr",
         "webhook_id": "whk",
@@ -166,6 +168,9 @@ class ForeignIds(dict[str, str]):
                 account_id=provider_account.id,
                 exchange={},
             )
+        template = email_templates.create(
+            SYSTEM, tenant_id, "Theirs", email_templates.Source("Theirs", None, "Theirs")
+        )
         flow = ivr.create(SYSTEM, tenant_id, FLOW, publish=False)
         agent = agents.create(
             SYSTEM,
@@ -260,6 +265,7 @@ class ForeignIds(dict[str, str]):
             script_id=script.public_id,
             sid=call_sid(call.id),
             suppression_id=suppression.public_id,
+            template_id=template.row.public_id,
             user_id=user.public_id,
             webhook_id=public_id("whk", webhook.id),
         )

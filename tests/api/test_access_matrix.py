@@ -22,6 +22,8 @@ CARRIER = {"name": "Trunk", "host": "192.0.2.1"}
 KEY = {"name": "Key", "permissions": ["calls:read"]}
 LOGIN = {"email": "a@example.com", "password": "wrong"}
 CHAT = {"messages": [{"role": "user", "content": "Hello"}]}
+EMAIL = {"to": "a@example.com", "from": "b@example.com", "subject": "Hello", "text": "Hello"}
+EMAIL_TEMPLATE = {"name": "Welcome", "subject": "Hello", "text": "Hello {{ name }}"}
 WEBHOOK = {"url": "https://example.com/hook", "events": ["call.completed"]}
 AGENT = {"name": "Ann", "contact": {"type": "number", "phone_number": "+15555550100"}}
 CAMPAIGN = {"name": "Spring", "mode": "broadcast", "message": {"text": "Hello."}}
@@ -265,6 +267,28 @@ ROWS = [
     Row("DELETE", "/v1/voice/assistants/{assistant_id}", "voice:write"),
     Row("POST", "/v1/voice/assistants/{assistant_id}/deploy", "voice:write", DEPLOYMENT),
     Row("POST", "/v1/voice/assistants/{assistant_id}/undeploy", "voice:write", {}),
+    Row("GET", "/v1/email", "email:read"),
+    Row("POST", "/v1/email/send", "email:write", EMAIL),
+    Row("GET", "/v1/email/{sid}", "email:read"),
+    Row("GET", "/v1/email/templates", "email:read"),
+    Row("POST", "/v1/email/templates", "email:write", EMAIL_TEMPLATE),
+    Row("GET", "/v1/email/templates/{template_id}", "email:read"),
+    Row("PUT", "/v1/email/templates/{template_id}", "email:write", {"name": "B"}),
+    Row("DELETE", "/v1/email/templates/{template_id}", "email:write"),
+    Row("GET", "/v1/email/templates/{template_id}/versions", "email:read"),
+    Row("POST", "/v1/email/templates/{template_id}/preview", "email:read", {}),
+    Row("POST", "/v1/email/templates/{template_id}/test", "email:write", {"to": "a@example.com"}),
+    Row("GET", "/v1/email/analytics", "email:read"),
+    Row("GET", "/v1/email/analytics/deliverability", "email:read"),
+    Row("GET", "/v1/email/analytics/engagement", "email:read"),
+    Row("GET", "/v1/emails/stats", "email:read"),
+    Row("GET", "/v1/emails/stats/timeline", "email:read"),
+    Row("GET", "/v1/email/deliverability", "email:read"),
+    Row("POST", "/v1/email/deliverability/check", "email:write"),
+    Row("GET", "/t/o/{token}", PUBLIC),
+    Row("GET", "/t/c/{token}", PUBLIC),
+    Row("GET", "/t/u/{token}", PUBLIC),
+    Row("POST", "/t/u/{token}", PUBLIC),
     Row("GET", "/v1/sms", "sms:read"),
     Row("POST", "/v1/sms", "sms:write", SMS),
     Row("POST", "/v1/sms/bulk", "sms:write", BULK_SMS),

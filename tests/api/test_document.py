@@ -9,6 +9,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from irisx.api.auth import Access
 from irisx.api.http import Rate
+from irisx.api.schemas import Answer, Body
 from irisx.tenancy.access import PERMISSIONS
 
 
@@ -44,6 +45,7 @@ def test_every_operation_says_who_may_and_how_often(operations: list[dict[str, A
 
 #: POST because they take a document, though they change nothing; and a secret, though it is read.
 READING_POSTS = {
+    "post /v1/email/templates/{template_id}/preview",
     "post /v1/ivr/lint",
     "post /v1/ivr/flows/{flow_id}/lint",
     "post /v1/ivr/flows/{flow_id}/simulate",
@@ -77,3 +79,13 @@ def test_static_segments_beat_parameters(app: Flask) -> None:
     ):
         _, arguments = rules.match(path, "GET")
         assert shadowed not in arguments
+
+
+def test_no_two_models_share_a_name() -> None:
+    """They would share a schema in the document, which then is wrong for one of them."""
+    models = [Answer, Body]
+    for model in models:  # grows as it goes
+        models += model.__subclasses__()
+    own = {model for model in models if "[" not in model.__name__}
+    names = Counter(model.__name__ for model in own)
+    assert [name for name, count in names.items() if count > 1] == []

@@ -251,7 +251,7 @@ def _answer(deployed: Deployed) -> dict[str, Any]:
 SessionId = Annotated[int, PublicId("asn")]
 
 
-class TextBody(Body):
+class AssistantText(Body):
     """What a caller would say; nothing, to begin a conversation and read the greeting."""
 
     text: (
@@ -322,7 +322,9 @@ class AssistantTextAnswer(Answer):
     answer=AssistantTextAnswer,
     also={409: "The conversation has ended, or the assistant is answering."},
 )
-def test_assistant(caller: Caller, assistant_id: AssistantId, body: TextBody) -> dict[str, Any]:
+def test_assistant(
+    caller: Caller, assistant_id: AssistantId, body: AssistantText
+) -> dict[str, Any]:
     """Talk with it by text, without a call. Its tools do what they do on a call."""
     tenant_id, session_id = caller.tenant_id, body.session_id
     if session_id is None:

@@ -54,7 +54,7 @@ class ScriptChange(Body):
     variables: Variables = UNSET
 
 
-class IssueAnswer(Answer):
+class ScriptIssueAnswer(Answer):
     """An `error` keeps the script from being assigned and rendered. `step`: null: the script."""
 
     severity: Severity
@@ -77,7 +77,7 @@ class ScriptAnswer(Answer):
     steps: list[Step]
     variables: list[str]
     version: int
-    issues: list[IssueAnswer]
+    issues: list[ScriptIssueAnswer]
     created_at: Timestamp
     updated_at: Timestamp
 
@@ -172,7 +172,7 @@ _PREFIXES = {TargetType.QUEUE: "queue", TargetType.CAMPAIGN: "camp"}
 # --- assignment -------------------------------------------------------------------------------
 
 
-class Assignment(Body):
+class ScriptAssignment(Body):
     """One of the two."""
 
     queue_id: QueueId | None = None
@@ -192,13 +192,13 @@ class Assignment(Body):
 
 
 @router.post("/v1/scripts/<script_id>/assign", access=_WRITE, answer=ScriptDetails)
-def assign_script(caller: Caller, script_id: ScriptId, body: Assignment) -> dict[str, Any]:
+def assign_script(caller: Caller, script_id: ScriptId, body: ScriptAssignment) -> dict[str, Any]:
     """Make it the script of a queue or a campaign, in place of the one before."""
     return _details(service.assign(caller, caller.tenant_id, script_id, *body.target))
 
 
 @router.delete("/v1/scripts/<script_id>/assign", access=_WRITE)
-def unassign_script(caller: Caller, script_id: ScriptId, body: Assignment) -> None:
+def unassign_script(caller: Caller, script_id: ScriptId, body: ScriptAssignment) -> None:
     """Take it from a queue or a campaign."""
     service.unassign(caller, caller.tenant_id, script_id, *body.target)
 

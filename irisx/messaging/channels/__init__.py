@@ -33,8 +33,8 @@ against a local server that speaks the provider's protocol
 (`tests/messaging/channels/sms/test_twilio.py`).
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
 from importlib import import_module
@@ -44,8 +44,9 @@ from sqlalchemy.orm import Session
 from irisx.kernel.errors import Conflict, NotFound
 from irisx.messaging.models import Message
 from irisx.messaging.provider import Provider
+from irisx.messaging.states import MessageStatus
 
-NAMES = ("sms",)
+NAMES = ("sms", "email")
 
 
 def _no_reply(*_: object, **__: object) -> Message:
@@ -68,6 +69,7 @@ class Channel:
     `expires_at` is tried. `received`: called for each inbound message in its transaction.
     `reply(session, conversation, reply, *, test, ids)`: checks an answer in a conversation
     (`conversations.service.Reply`) and accepts it with `conversation_id`.
+    `event_words`: statuses whose event the specification names otherwise (`email.opened`).
     """
 
     name: str
@@ -79,6 +81,7 @@ class Channel:
     validity: timedelta = timedelta(hours=24)
     received: Callable[[Session, Message], None] = _nothing
     reply: Callable[..., Message] = _no_reply
+    event_words: Mapping[MessageStatus, str] = field(default_factory=dict)
 
     def provider(self, name: str) -> Provider:
         """Raises KeyError for a provider that the channel has not."""

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from irisx.kernel import template
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import invalid
 from irisx.kernel.ids import row_key
@@ -21,7 +22,6 @@ from irisx.media.amd.settings import (
 )
 from irisx.telephony.amd.models import AmdConfig
 from irisx.telephony.calls import capacity, destinations
-from irisx.telephony.ivr import template
 from irisx.telephony.ivr.audio import Prompt, UploadedPrompt, template_of
 from irisx.telephony.ivr.prompt_models import Prompt as PromptRow
 from irisx.tenancy import audit

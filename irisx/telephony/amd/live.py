@@ -17,6 +17,7 @@ import structlog
 from gevent.event import AsyncResult
 from prometheus_client import Counter
 
+from irisx.kernel import template
 from irisx.kernel.clock import now
 from irisx.kernel.errors import IrisxError
 from irisx.media.amd import Result, live
@@ -29,7 +30,7 @@ from irisx.telephony.calls.live import LiveCall
 from irisx.telephony.esl import commands
 from irisx.telephony.esl.errors import EslError
 from irisx.telephony.esl.wire import Event
-from irisx.telephony.ivr import prompts, runner, template
+from irisx.telephony.ivr import prompts, runner
 from irisx.telephony.ivr.audio import rendered
 from irisx.telephony.switch import Switch
 

@@ -15,13 +15,13 @@ from pydantic import TypeAdapter
 
 from irisx.kernel.clock import now
 from irisx.kernel.jobs import wake
+from irisx.kernel.template import RenderFailed, render
 from irisx.telephony.calls.live import LiveCall
 from irisx.telephony.dialer.stages import Stage, reached, stage_of
 from irisx.telephony.esl import commands
 from irisx.telephony.esl.wire import Event
 from irisx.telephony.ivr import prompts, runner
 from irisx.telephony.ivr.audio import AnyAudio, Audio, rendered
-from irisx.telephony.ivr.template import RenderFailed, render
 from irisx.telephony.switch import Switch
 
 log = structlog.get_logger()

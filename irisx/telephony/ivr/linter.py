@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from irisx.kernel.template import BadTemplate, check
 from irisx.telephony.ivr import graph
 from irisx.telephony.ivr.audio import AudioUrl, UploadedPrompt
 from irisx.telephony.ivr.flow import Flow, Node
@@ -19,7 +20,6 @@ from irisx.telephony.ivr.nodes.base import DEFAULT, FAILED, NEXT, TIME_LIMIT, Ca
 from irisx.telephony.ivr.nodes.condition import ConditionNode
 from irisx.telephony.ivr.nodes.subflow import Subflow
 from irisx.telephony.ivr.scope import Scope, VariableRefused
-from irisx.telephony.ivr.template import BadTemplate, check
 from irisx.telephony.ivr.variables import variable_issues
 
 #: So many issues are listed; who has more mends these first.

@@ -20,6 +20,7 @@ from gevent.event import Event as Signal
 from pydantic import TypeAdapter
 from sqlalchemy.exc import SQLAlchemyError
 
+from irisx.kernel import template
 from irisx.kernel.clock import isoformat, now
 from irisx.settings import get_settings
 from irisx.telephony.acd.entering import Entering
@@ -32,7 +33,7 @@ from irisx.telephony.esl import commands
 from irisx.telephony.esl.connection import UNHEARD, Execution
 from irisx.telephony.esl.errors import ChannelGone, CommandRefused, EslError
 from irisx.telephony.esl.wire import Event
-from irisx.telephony.ivr import prompts, template, tenant_http, versions, visits
+from irisx.telephony.ivr import prompts, tenant_http, versions, visits
 from irisx.telephony.ivr.audio import Audio
 from irisx.telephony.ivr.flow import Flow, Node
 from irisx.telephony.ivr.nodes.ai_agent import ROOM as AI_AGENT

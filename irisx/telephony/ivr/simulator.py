@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from irisx.kernel import template
 from irisx.kernel.clock import isoformat, now
-from irisx.telephony.ivr import template
 from irisx.telephony.ivr.audio import Audio, Say, Silence, Text
 from irisx.telephony.ivr.flow import Flow, Node
 from irisx.telephony.ivr.nodes.base import NEXT

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from irisx.kernel.template import BadTemplate, Use
 from irisx.telephony.ivr import graph
 from irisx.telephony.ivr.flow import Flow, Node
 from irisx.telephony.ivr.issues import Issue, error, warning
 from irisx.telephony.ivr.nodes.base import Catalog
 from irisx.telephony.ivr.nodes.subflow import Subflow
-from irisx.telephony.ivr.template import BadTemplate, Use
 
 #: What templates and conditions see beside the flow's variables. A contact's fields are the
 #: tenant's own; any of them may be missing.

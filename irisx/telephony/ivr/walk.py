@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from irisx.kernel.template import RenderFailed
 from irisx.telephony.ivr.flow import Flow, Node
 from irisx.telephony.ivr.nodes.base import FAILED, NEXT, TIME_LIMIT, End, Enter, Leave, Result
 from irisx.telephony.ivr.scope import VariableRefused
 from irisx.telephony.ivr.step import Step, TimeLimit
-from irisx.telephony.ivr.template import RenderFailed
 
 #: So many nodes a call may pass; a flow that needs more goes round in circles.
 MAX_STEPS = 1000

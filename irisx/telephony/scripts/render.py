@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session
 
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import invalid
+from irisx.kernel.template import RenderFailed, render
 from irisx.telephony.acd.models import Queue, QueueCall
 from irisx.telephony.calls.models import Call
 from irisx.telephony.calls.service import get_call
 from irisx.telephony.calls.states import Direction
 from irisx.telephony.dialer.models import Campaign, CampaignAttempt, CampaignContact
-from irisx.telephony.ivr.template import RenderFailed, render
 from irisx.telephony.scripts import service
 from irisx.telephony.scripts.models import Script
 from irisx.tenancy.agent_models import Agent

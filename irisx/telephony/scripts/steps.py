@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from irisx.kernel.template import MAX_LENGTH, BadTemplate, uses
 from irisx.telephony.ivr.issues import Issue, Severity, error, warning
-from irisx.telephony.ivr.template import MAX_LENGTH, BadTemplate, uses
 
 MAX_STEPS = 200
 StepId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.\-]{1,64}$")]

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from irisx.kernel.template import render
 from irisx.telephony.ivr import patterns
 from irisx.telephony.ivr.expressions import Condition, holds
-from irisx.telephony.ivr.template import render
 
 VALUES: dict[str, Any] = {
     "n": "3",

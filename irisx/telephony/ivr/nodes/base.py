@@ -7,9 +7,9 @@ from typing import ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from irisx.kernel.template import Use, uses
 from irisx.telephony.ivr.audio import Audio, template_of
 from irisx.telephony.ivr.step import Step
-from irisx.telephony.ivr.template import Use, uses
 
 #: The outcome of a node that did its work; `next` names where it leads.
 NEXT = "next"

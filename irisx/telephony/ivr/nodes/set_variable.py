@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 
 from pydantic import Field, JsonValue
 
+from irisx.kernel.template import Use, uses
 from irisx.telephony.ivr.nodes.base import NEXT, NodeConfig, Result
 from irisx.telephony.ivr.scope import VariableName
 from irisx.telephony.ivr.step import Step
-from irisx.telephony.ivr.template import Use, uses
 from irisx.telephony.ivr.values import rendered_values, templates_in
 
 

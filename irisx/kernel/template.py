@@ -1,4 +1,4 @@
-"""The one template language of flows: `{{ expression }}`, in a sandbox without statements.
+"""The one template language of tenants: `{{ expression }}`, in a sandbox without statements.
 
 Jinja2's syntax, of which only expressions are there: names, fields, indexes, comparisons,
 `a if b else c`, arithmetic on numbers, `~`, and the filters of `_FILTERS`. No statements, no calls,
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from html import escape
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -49,27 +50,37 @@ class Use:
 
 def check(template: str) -> None:
     """Raises BadTemplate."""
-    _compiled(template)
+    _compiled(template, MAX_LENGTH, html=False)
 
 
-def uses(template: str) -> list[Use]:
+def uses(template: str, *, max_length: int = MAX_LENGTH) -> list[Use]:
     """The values that a template uses. Raises BadTemplate."""
-    return list(_uses(_parsed(template), guarded=False))
+    return list(_uses(_parsed(template, max_length), guarded=False))
 
 
-def render(template: str, values: Mapping[str, Any]) -> str:
-    """The template's text. A null is rendered as nothing. Raises RenderFailed."""
+def render(
+    template: str,
+    values: Mapping[str, Any],
+    *,
+    html: bool = False,
+    max_length: int = MAX_LENGTH,
+    max_output: int = MAX_OUTPUT,
+) -> str:
+    """The template's text. A null is rendered as nothing; `html`: values are escaped.
+
+    Raises RenderFailed.
+    """
     if "{" not in template:
         return template
     try:
-        text = _compiled(template).render(values)
+        text = _compiled(template, max_length, html=html).render(values)
     except (
         BadTemplate, UndefinedError, SecurityError, ArithmeticError, LookupError, ValueError,
         TypeError,
     ) as error:  # fmt: skip
         raise RenderFailed(str(error)[:300]) from None
-    if len(text) > MAX_OUTPUT:
-        raise RenderFailed(f"the text is longer than {MAX_OUTPUT} characters")
+    if len(text) > max_output:
+        raise RenderFailed(f"the text is longer than {max_output} characters")
     return text
 
 
@@ -166,22 +177,37 @@ class _Sandbox(SandboxedEnvironment):
         return _number(result)
 
 
-_ENVIRONMENT = _Sandbox(
-    undefined=StrictUndefined,
-    finalize=lambda value: "" if value is None else value,
-    keep_trailing_newline=True,
-    cache_size=0,
-)
-_ENVIRONMENT.filters = _FILTERS
-_ENVIRONMENT.globals = {}
-_ENVIRONMENT.tests = {}
+def _plain(value: Any) -> Any:
+    return "" if value is None else value
 
 
-def _parsed(template: str) -> nodes.Template:
-    if len(template) > MAX_LENGTH:
-        raise BadTemplate(f"longer than {MAX_LENGTH} characters")
+def _escaped(value: Any) -> Any:
+    # An undefined value must stay one, to be refused.
+    return value if isinstance(value, Undefined) else escape(str(_plain(value)))
+
+
+def _environment(finalize: Callable[[Any], Any]) -> _Sandbox:
+    environment = _Sandbox(
+        undefined=StrictUndefined,
+        finalize=finalize,
+        keep_trailing_newline=True,
+        cache_size=0,
+    )
+    environment.filters = _FILTERS
+    environment.globals = {}
+    environment.tests = {}
+    return environment
+
+
+_TEXT = _environment(_plain)
+_HTML = _environment(_escaped)
+
+
+def _parsed(template: str, max_length: int) -> nodes.Template:
+    if len(template) > max_length:
+        raise BadTemplate(f"longer than {max_length} characters")
     try:
-        tree = _ENVIRONMENT.parse(template)
+        tree = _TEXT.parse(template)
     except (TemplateSyntaxError, RecursionError) as error:
         raise BadTemplate(str(error) or "nested too deep") from None
     for node in tree.find_all(nodes.Node):
@@ -195,13 +221,14 @@ def _parsed(template: str) -> nodes.Template:
 
 
 @lru_cache(maxsize=2000)
-def _compiled(template: str) -> Template:
-    tree = _parsed(template)
+def _compiled(template: str, max_length: int, *, html: bool) -> Template:
+    tree = _parsed(template, max_length)
+    environment = _HTML if html else _TEXT
     try:
-        code = _ENVIRONMENT.compile(tree)
+        code = environment.compile(tree)
     except (TemplateSyntaxError, RecursionError, SyntaxError, MemoryError) as error:
         raise BadTemplate(str(error) or "nested too deep") from None
-    return Template.from_code(_ENVIRONMENT, code, {})
+    return Template.from_code(environment, code, {})
 
 
 def _uses(node: nodes.Node, guarded: bool) -> Iterator[Use]:

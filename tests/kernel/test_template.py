@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irisx.telephony.ivr.template import (
+from irisx.kernel.template import (
     MAX_OUTPUT,
     BadTemplate,
     RenderFailed,
@@ -160,3 +160,17 @@ def test_whatever_is_written_ends_bounded_or_refused(parts: list[str]) -> None:
         assert len(render(template, VALUES)) <= MAX_OUTPUT
     except (BadTemplate, RenderFailed) as refusal:
         assert str(refusal)
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["<p>{{ name }}</p>", "<p>{{ name | upper }}</p>", "<p>{{ name ~ '' }}</p>"],
+)
+def test_values_in_html_are_escaped_and_the_template_is_not(template: str) -> None:
+    text = render(template, {"name": '<b>&"'}, html=True)
+    assert text.lower() == "<p>&lt;b&gt;&amp;&quot;</p>"
+
+
+def test_a_missing_value_is_refused_in_html_too() -> None:
+    with pytest.raises(RenderFailed):
+        render("{{ name }}", {}, html=True)

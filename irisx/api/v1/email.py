@@ -1,0 +1,209 @@
+"""`/v1/email`: messages, one by one."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from irisx.api.http import Rate, Router
+from irisx.api.messages import (
+    MessageFields,
+    MessagesPagination,
+    ProviderDetails,
+    find_message,
+    message_fields,
+    message_page,
+)
+from irisx.api.schemas import (
+    Answer,
+    Body,
+    JsonObject,
+    Moment,
+    OffsetQuery,
+    PublicId,
+    Success,
+    Timestamp,
+)
+from irisx.messaging.channels.email import queries, service
+from irisx.messaging.channels.email.content import MailContent
+from irisx.messaging.channels.email.models import EmailEngagement
+from irisx.messaging.channels.email.service import Mail
+from irisx.messaging.channels.email.templates import MAX_SOURCE, MAX_SUBJECT
+from irisx.messaging.models import Message
+from irisx.messaging.states import Category, Direction, MessageStatus
+from irisx.messaging.statuses import provider_of, sid_of
+from irisx.telephony.calls.requests import Metadata
+from irisx.tenancy.access import Caller
+
+router = Router("Email")
+
+READ = "email:read"
+WRITE = "email:write"
+
+TemplateId = Annotated[int, PublicId("tpl")]
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("one line without control characters")
+    return text
+
+
+EmailAddress = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=3, max_length=320),
+    AfterValidator(_one_line),
+]  # fmt: skip
+Subject = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_SUBJECT), AfterValidator(_one_line)
+]
+Source = Annotated[str, StringConstraints(max_length=MAX_SOURCE)]
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,76}$")]
+HeaderValue = Annotated[str, StringConstraints(max_length=500), AfterValidator(_one_line)]
+
+
+class EmailRequest(Body):
+    to: EmailAddress = Field(description="One recipient.", examples=["recipient@example.com"])
+    from_: EmailAddress | None = Field(
+        None,
+        alias="from",
+        description="An address, or `Name <address>`, that one of your email accounts may send "
+        "from. Default: the first sender of your first account.",
+        examples=["sender@company.com"],
+    )
+    subject: Subject | None = Field(None, examples=["Welcome!"])
+    html: Source | None = Field(None, examples=["<h1>Hello</h1>"])
+    text: Source | None = Field(None, description="Default: made of the HTML.", examples=["Hello"])
+    template_id: TemplateId | None = Field(
+        None, description="In place of subject, html and text.", examples=["tpl_123"]
+    )
+    template_version: int | None = Field(None, ge=1, description="Default: the newest.")
+    variables: JsonObject = Field(
+        default_factory=dict,
+        description="Values of the `{{ names }}` in the template, or in subject, html and text; "
+        "without any, these are taken as they stand.",
+    )
+    reply_to: EmailAddress | None = None
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict, max_length=20)
+    track_opens: bool = True
+    track_clicks: bool = True
+    unsubscribe: bool | None = Field(
+        None,
+        description="One-click unsubscription (RFC 8058). Default: for `marketing` only.",
+    )
+    category: Category = Field(
+        Category.TRANSACTIONAL,
+        strict=False,
+        description="`marketing` waits out the tenant's quiet hours.",
+    )
+    metadata: Metadata = Field(default_factory=dict)
+    send_at: Moment | None = Field(None, description="At most 35 days from now.")
+    expires_at: Moment | None = Field(
+        None, description="Not tried any more after this. Default: a day after it is due."
+    )
+
+    @model_validator(mode="after")
+    def has_words(self) -> Self:
+        if self.template_id is None and self.template_version is not None:
+            raise ValueError("template_version goes with template_id")
+        return self
+
+    def mail(self) -> Mail:
+        values = self.model_dump(exclude={"to", "from_"})
+        return Mail(from_=self.from_, **values)
+
+
+class Email(MessageFields):
+    """An email. `read_at`: when a person first opened it, as far as can be told."""
+
+    subject: str | None
+    template_id: TemplateId | None
+    template_version: int | None
+
+
+class EmailHappening(Answer):
+    """`machine`: probably a scanner or a prefetcher; statistics leave it out."""
+
+    type: str = Field(validation_alias="kind", description="open, click or unsubscribe")
+    url: str | None
+    user_agent: str | None
+    machine: bool
+    occurred_at: Timestamp
+
+
+class EmailDetails(Email):
+    html: str | None
+    text: str
+    engagements: list[EmailHappening]
+
+
+class NewEmail(Answer):
+    id: str = Field(examples=["EM834003994ba453cfe344047731d71cd5"])
+    sid: str
+    status: MessageStatus
+    to: str
+    from_: str = Field(alias="from")
+    subject: str
+    provider: ProviderDetails
+
+
+class Emails(Answer):
+    emails: list[Email]
+    pagination: MessagesPagination
+
+
+class EmailQuery(OffsetQuery):
+    cursor: str | None = Field(
+        None, max_length=1000, description="`next_cursor` of the page before, in place of offset."
+    )
+    direction: Direction | None = None
+    status: MessageStatus | None = None
+
+
+@router.post("/v1/email/send", access=WRITE, answer=NewEmail, status=201)
+def send_email(caller: Caller, body: EmailRequest) -> dict[str, Any]:
+    """Send an email. It is stored before this answers; a worker hands it to a provider."""
+    message = service.send(caller, body.to, body.mail())
+    sid = sid_of(message)
+    return {
+        "id": sid,
+        "sid": sid,
+        "status": message.status,
+        "to": message.to_address,
+        "from": message.from_address,
+        "subject": message.content["subject"],
+        "provider": provider_of(message),
+    }
+
+
+@router.get("/v1/email", access=READ, answer=Success[Emails], rate=Rate.STANDARD)
+def list_emails(caller: Caller, query: EmailQuery) -> dict[str, Any]:
+    """List emails, newest first."""
+    page, pagination = message_page(
+        caller.tenant_id,
+        service.CHANNEL,
+        limit=query.limit,
+        offset=query.offset,
+        cursor=query.cursor,
+        direction=query.direction,
+        status=query.status,
+    )
+    return {"data": {"emails": [_email(each) for each in page], "pagination": pagination}}
+
+
+@router.get("/v1/email/<sid>", access=READ, answer=EmailDetails)
+def get_email(caller: Caller, sid: str) -> dict[str, Any]:
+    """Get an email, with what its recipient did."""
+    message = find_message(caller.tenant_id, sid, channel=service.CHANNEL)
+    engagements: list[EmailEngagement] = queries.engagements(message.id)
+    return _email(message) | {
+        "html": message.content.get("html"),
+        "text": message.body,
+        "engagements": engagements,
+    }
+
+
+def _email(message: Message) -> dict[str, Any]:
+    content = message.content
+    own = content if message.direction is Direction.INBOUND else MailContent(**content).__dict__
+    return message_fields(message) | {
+        name: own.get(name) for name in ("subject", "template_id", "template_version")
+    }
