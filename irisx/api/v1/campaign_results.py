@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from flask import Response
@@ -14,7 +14,6 @@ from irisx.api.schemas import (
     CursorPagination,
     CursorQuery,
     FromDate,
-    PublicId,
     Query,
     Success,
     Timestamp,
@@ -24,6 +23,7 @@ from irisx.api.schemas import (
 )
 from irisx.api.v1.campaign_contacts import ContactId
 from irisx.api.v1.campaigns import CampaignId
+from irisx.api.v1.contact_center import AgentId
 from irisx.telephony.dialer import statistics
 from irisx.telephony.dialer.models import CampaignAttempt, CampaignContact
 from irisx.telephony.dialer.states import AttemptResult, CampaignStatus, ContactStatus
@@ -33,8 +33,6 @@ from irisx.tenancy.access import Caller
 router = Router("Campaign Results")
 
 _READ = "campaigns:read"
-
-AgentId = Annotated[int, PublicId("agent")]
 
 
 class CampaignDrops(Answer):

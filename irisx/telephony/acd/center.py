@@ -273,6 +273,8 @@ class Center:
             priority=kept["priority"],
             max_wait=kept["max_wait"],
             needs=[(skill, level) for skill, level in kept["needs"]],
+            agent=kept["only"],
+            auto_answer=kept["auto"],
             returns=kept["flow"],
         )
         rate = dump.get("Channel-Read-Codec-Rate")

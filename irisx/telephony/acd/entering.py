@@ -8,12 +8,15 @@ from datetime import datetime
 @dataclass(frozen=True, slots=True)
 class Entering:
     """How a call enters a queue. `place_at`: the place that it keeps. `needs`: skills that this
-    caller needs beside the queue's. `returns`: the call goes back to a flow, where `back` takes
-    the outcome; None: it is still being taken up."""
+    caller needs beside the queue's. `agent`: the only one who gets this caller, while logged in.
+    `auto_answer`: ask the agent's phone to answer by itself. `returns`: the call goes back to a
+    flow, where `back` takes the outcome; None: it is still being taken up."""
 
     priority: int = 0
     max_wait: int | None = None
     place_at: datetime | None = None
     needs: Sequence[tuple[str, int]] = ()
+    agent: int | None = None
+    auto_answer: bool = False
     returns: bool = False
     back: Callable[[str], None] | None = None

@@ -51,6 +51,9 @@ _ANNOUNCE_SECONDS = 60.0
 _KILL_AGAIN_SECONDS = 0.05
 #: With what a caller is refused who was not even answered; others: 480.
 _REFUSALS = {"full": "USER_BUSY"}
+#: RFC 5373, and what many phones go by (Yealink, Polycom, Grandstream …). mod_sofia's own
+#: `sip_auto_answer` also sends a NOTIFY `talk` on ringing, at which others end the call.
+_AUTO_ANSWER = {"sip_h_Answer-Mode": "Auto", "sip_h_Alert-Info": "info=alert-autoanswer"}
 
 
 class _State(Enum):
@@ -146,6 +149,8 @@ class QueuedCall:
             "priority": record.priority,
             "max_wait": self.entering.max_wait,
             "needs": [list(need) for need in self.entering.needs],
+            "only": self.entering.agent,
+            "auto": self.entering.auto_answer,
             "flow": self.entering.returns,
             "offers": record.offers,
         }
@@ -229,7 +234,7 @@ class QueuedCall:
         return way.endpoint
 
     def _leg_variables(self, agent: "AgentFacts") -> dict[str, str]:
-        return leg_variables(self.call, "agent") | {
+        variables = leg_variables(self.call, "agent") | {
             "origination_caller_id_number": self.call.customer_number,
             "origination_caller_id_name": self.call.customer_number,
             "ignore_early_media": "true",
@@ -238,6 +243,7 @@ class QueuedCall:
             "park_timeout": f"{_ALONE_SECONDS}:NORMAL_CLEARING",
             AGENT_VARIABLE: str(agent.id),
         }
+        return variables | _AUTO_ANSWER if self.entering.auto_answer else variables
 
     def withdraw(self, agent_id: int) -> None:
         """Stop ringing an agent; `offer_ended` is told when the phone is quiet."""

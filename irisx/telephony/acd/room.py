@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 MISSED_OFFERS = "missed-offers"
+#: How long a caller who is for one agent alone waits for that one.
+_ONLY_SECONDS = 3600
 
 
 @dataclass(slots=True)
@@ -141,6 +143,7 @@ class Room:
     def _enter(self, queued: QueuedCall, sticky: int | None) -> None:
         queued.wait()
         record, entering, options = queued.record, queued.entering, queued.queue.options
+        sticky_seconds = options.sticky_seconds if entering.agent is None else _ONLY_SECONDS
         caller = Caller(
             id=queued.id,
             queue=record.queue_id,
@@ -149,8 +152,8 @@ class Room:
             priority=record.priority,
             own_needs=frozenset(entering.needs),
             max_wait=entering.max_wait,
-            sticky=sticky,
-            sticky_until=record.entered_at.timestamp() + options.sticky_seconds,
+            sticky=sticky if entering.agent is None else entering.agent,
+            sticky_until=record.entered_at.timestamp() + sticky_seconds,
         )
         self._carry_out(self.matcher.enter(caller, time.time()))
 

@@ -20,18 +20,20 @@ def forward(switch: Switch, call: LiveCall, destination: str, event: Event | Non
 
     `event`: one of the customer's channel, for its codec.
     """
+    rate = event.get("Channel-Read-Codec-Rate") if event is not None else None
+    if destination.startswith(_CAMPAIGN):
+        onward = campaign.answered(switch, call, rate)
+        if onward is None:
+            return
+        destination = onward
     leave_queue(call, "transferred")
     if destination.startswith(_FLOW):
         runner.start(switch, call, destination, event)
-        return
-    if destination.startswith(_CAMPAIGN) and event is not None:
-        campaign.answered(switch, call, event)
         return
     runner.leave(switch, call)
     if destination.startswith(_ASSISTANT):
         run.start(switch, call, destination)
     elif destination.startswith(_QUEUE) and switch.center is not None:
-        rate = event.get("Channel-Read-Codec-Rate") if event is not None else None
         switch.center.enter(switch, call, destination, _entering(call), rate)
     else:
         if call.next_whisper is not None:
@@ -46,10 +48,12 @@ def leave_queue(call: LiveCall, why: str) -> None:
 
 
 def _entering(call: LiveCall) -> Entering:
-    """As whoever placed the call wants it (`options["queue"]`: `priority`, `place_at`)."""
+    """As whoever placed the call wants it (`options["queue"]`: some fields of Entering)."""
     wanted = call.options.get("queue", {})
     place_at = wanted.get("place_at")
     return Entering(
         priority=int(wanted.get("priority", 0)),
         place_at=None if place_at is None else datetime.fromisoformat(place_at),
+        agent=wanted.get("agent"),
+        auto_answer=bool(wanted.get("auto_answer", False)),
     )

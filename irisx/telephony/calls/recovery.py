@@ -132,7 +132,7 @@ def _restore(
         return
     if end is not None:
         call.placing = False
-        campaign.catch_up(call, end.campaign)
+        campaign.catch_up(switch, call, end.campaign)
         handling.finish(switch, call, end)
     elif _never_dialled(switch, call):
         outbound.place(switch, call)
@@ -210,7 +210,7 @@ def _catch_up(switch: Switch, call: LiveCall, dump: Event) -> None:
     answered = channel_time(dump, "Answered")
     if answered is not None and call.answer(answered, "answered"):
         handling.began(switch, call)
-    campaign.catch_up(call, dump.variable(campaign.VARIABLE))
+    campaign.catch_up(switch, call, dump.variable(campaign.VARIABLE))
     amd.resume(switch, call, dump)
     call.partner = dump.variable("bridge_uuid") if _is_bridged(dump) else None
     if call.partner is not None:

@@ -14,7 +14,6 @@ from irisx.kernel.errors import (
     Conflict,
     IrisxError,
     NotFound,
-    Unavailable,
     ValidationError,
     invalid,
 )
@@ -159,23 +158,12 @@ def start(by: Actor, tenant_id: int, campaign_id: int, at: datetime | None = Non
         row = fetch(session, tenant_id, campaign_id, lock=True)
         later = at is not None and at > now()
         target = CampaignStatus.SCHEDULED if later else CampaignStatus.RUNNING
-        require_agents(row)
         if row.status is CampaignStatus.PAUSED:
             raise _wrong_state(row, "started; resume it")
         row.start_at = at if later else row.start_at
         _move(session, by, row, target, "started")
     wake(TOPIC)
     return row
-
-
-def require_agents(row: Campaign) -> None:
-    """Nobody is called who could not be connected with anybody. Raises Unavailable."""
-    if row.queue_id is not None:
-        raise Unavailable(
-            "Queues on live calls are not part of this version, so no agent could take the calls; "
-            "use a flow or a message.",
-            code="QUEUES_UNAVAILABLE",
-        )
 
 
 def pause(by: Actor, tenant_id: int, campaign_id: int) -> Campaign:

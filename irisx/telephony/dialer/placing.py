@@ -273,7 +273,7 @@ def call(
             "ring_timeout_s": options.ring_seconds,
             "on_answer": {"type": "campaign", "id": campaign.public_id},
             "queue": {"agent": agent_id, "auto_answer": True},
-            "campaign": _instructions(campaign, options, contact, agent_id),
+            "campaign": _instructions(campaign, options, contact, tenant),
             **({} if campaign.detection is None else {"amd": campaign.detection}),
         },
     )
@@ -299,7 +299,7 @@ def _instructions(
     campaign: Campaign,
     options: CampaignOptions,
     contact: CampaignContact,
-    agent_id: int | None,
+    tenant: Tenant,
 ) -> dict[str, Any]:
     """What the engine has to know when somebody answers (`dialer/live.py`)."""
     told = options.model_dump(
@@ -311,7 +311,7 @@ def _instructions(
     return {
         "id": campaign.public_id,
         "queue": None if campaign.queue_id is None else public_id("queue", campaign.queue_id),
-        "agent": None if agent_id is None else public_id("agent", agent_id),
+        "seller": tenant.name,
         "flow": campaign.flow,
         "message": campaign.message,
         "connect_within_ms": options.connect_within_ms,

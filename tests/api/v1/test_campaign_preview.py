@@ -8,7 +8,6 @@ from sqlalchemy import select
 
 from irisx.kernel.db import transaction
 from irisx.telephony.calls.models import Call
-from irisx.telephony.dialer import campaigns
 from irisx.telephony.dialer.pacing import DialMode
 from irisx.tenancy.models import PhoneNumber, Tenant
 from tests.api.client import ApiClient
@@ -16,11 +15,6 @@ from tests.api.v1.test_agents import ANN
 from tests.telephony.dialer.campaigning import Campaigning
 
 MIAMI, TAMPA = "+13055550123", "+18135550123"
-
-
-@pytest.fixture(autouse=True)
-def agents_take_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(campaigns, "require_agents", lambda row: None)
 
 
 @pytest.fixture
