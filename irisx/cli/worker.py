@@ -54,9 +54,10 @@ def jobs() -> list[Job]:
         Job("ivr.announce_messages", messages.announce, 2.0),
         Job("ivr.speak_published", prompt_jobs.speak_published, 2.0),
         Sender().job,
-        Job("messages.of_calls", reactions.send_what_calls_ask_for, 2.0, topic=events.TOPIC),
+        # Readers of every call's end: not woken by each, they take what a second has brought.
+        Job("messages.of_calls", reactions.send_what_calls_ask_for, 1.0),
+        Job("contacts.calls", contact_reactions.note_calls, 1.0),
         smpp_sessions.job(),
-        Job("contacts.calls", contact_reactions.note_calls, 2.0, topic=events.TOPIC),
         Job("conversations.open_snoozed", open_snoozed, 30.0),
         Job("messages.sandbox", sandbox_jobs.happen, 0.2),
         Job("messages.forget_old", references.forget_old, _DAY),

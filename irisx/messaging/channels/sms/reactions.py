@@ -1,5 +1,6 @@
 """Text messages that calls ask for: the `send_sms` node of IVR flows, and rules of the tenant."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import exists, select
@@ -34,9 +35,14 @@ ONCE_IN = timedelta(hours=1)
 
 def send_what_calls_ask_for() -> bool:
     """The job; True: there may be more."""
-    more = react(READER, (SEND_SMS, COMPLETED, FAILED), _handle)
+    more = react(READER, (SEND_SMS, COMPLETED, FAILED), _handle_all)
     accepting.wake_senders()
     return more
+
+
+def _handle_all(session: Session, events: Sequence[DomainEvent]) -> None:
+    for event in events:
+        _handle(session, event)
 
 
 def _handle(session: Session, event: DomainEvent) -> None:
