@@ -62,6 +62,7 @@ from irisx.api.v1 import (
     users,
     wallboard,
     webhooks,
+    whatsapp,
 )
 from irisx.kernel.errors import IrisxError, Unavailable
 
@@ -74,6 +75,7 @@ ROUTERS: Sequence[Router] = (
     callbacks.router,
     calls.router,
     sms.router,
+    whatsapp.router,
     messaging.router,
     contacts.router,
     conversations.router,

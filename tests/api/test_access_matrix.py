@@ -66,6 +66,8 @@ class Row:
     file: bytes | None = None
 
 
+WHATSAPP = {"to": "+15555550110", "type": "text", "text": {"body": "Hello"}}
+WHATSAPP_TEMPLATE = {"to": "+15555550110", "template_name": "welcome", "language": "en"}
 SMS = {"to": "+15555550110", "body": "Hello"}
 BULK_SMS = {"recipients": ["+15555550110"], "body": "Hello"}
 CONSENT = {"channel": "sms", "action": "opt_out"}
@@ -293,6 +295,10 @@ ROWS = [
     Row("POST", "/v1/sms", "sms:write", SMS),
     Row("POST", "/v1/sms/bulk", "sms:write", BULK_SMS),
     Row("GET", "/v1/sms/{sid}", "sms:read"),
+    Row("POST", "/v1/whatsapp/send", "whatsapp:write", WHATSAPP),
+    Row("POST", "/v1/whatsapp/template", "whatsapp:write", WHATSAPP_TEMPLATE),
+    Row("GET", "/v1/whatsapp/messages", "whatsapp:read"),
+    Row("GET", "/v1/whatsapp/messages/{sid}", "whatsapp:read"),
     Row("GET", "/v1/contacts", "contacts:read"),
     Row("POST", "/v1/contacts", "contacts:write", {"name": "Ann"}),
     Row("GET", "/v1/contacts/{person_id}", "contacts:read"),

@@ -46,7 +46,7 @@ from irisx.messaging.models import Message
 from irisx.messaging.provider import Provider
 from irisx.messaging.states import MessageStatus
 
-NAMES = ("sms", "email")
+NAMES = ("sms", "email", "whatsapp")
 
 
 def _no_reply(*_: object, **__: object) -> Message:

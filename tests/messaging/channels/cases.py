@@ -84,7 +84,10 @@ def run(
                 provider.send(used, message, wire)
             found = failed.value
             assert (found.kind, found.code) == (case.failure, case.code)
-            assert (found.opted_out, found.retry_after) == (case.opted_out, case.retry_after)
+            assert (found.suppress == "opt_out", found.retry_after) == (
+                case.opted_out,
+                case.retry_after,
+            )
     (request,) = server.received
     shown = json.dumps([[e.request, e.response] for e in wire.exchanges])
     assert not any(secret in shown for secret in secrets_of(used.credentials))

@@ -1,0 +1,18 @@
+"""WhatsApp, by Meta's Cloud API."""
+
+from datetime import timedelta
+
+from irisx.messaging.channels import Channel
+from irisx.messaging.channels.whatsapp.addresses import normalise
+from irisx.messaging.channels.whatsapp.cloud import CloudApi
+from irisx.messaging.channels.whatsapp.service import reply
+
+CHANNEL = Channel(
+    name="whatsapp",
+    sid_prefix="WA",
+    identity="phone",
+    normalise=normalise,
+    providers=(CloudApi(),),
+    window=timedelta(hours=24),
+    reply=reply,
+)

@@ -1,0 +1,262 @@
+"""Meta's WhatsApp Business Cloud API.
+
+Source: the Cloud API reference ("Messages", "Webhooks", "Error codes"). The API knows no
+idempotency key: a message whose answer is missing is `unknown` until a status tells, which hands
+our sid back as `biz_opaque_callback_data`.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints
+
+from irisx.kernel.http import Reply, retry_after
+from irisx.messaging.channels.whatsapp.addresses import normalise
+from irisx.messaging.provider import (
+    Account,
+    AccountModel,
+    FailureKind,
+    Inbound,
+    Outgoing,
+    Reading,
+    Receipt,
+    ReceiverRequest,
+    SendFailed,
+    Sent,
+    Wire,
+    failed_reply,
+)
+from irisx.messaging.states import MessageStatus
+
+_STATUSES: Mapping[str, MessageStatus] = MappingProxyType(
+    {
+        "sent": MessageStatus.SENT,
+        "delivered": MessageStatus.DELIVERED,
+        "read": MessageStatus.READ,
+        "failed": MessageStatus.FAILED,
+    }
+)
+#: Error code -> what it means, where the HTTP status does not say it.
+_KINDS: Mapping[int, FailureKind] = MappingProxyType(
+    {
+        0: FailureKind.ACCOUNT,  # the token can't be authenticated
+        2: FailureKind.UNAVAILABLE,  # service temporarily unavailable
+        3: FailureKind.ACCOUNT,  # capability or permission
+        4: FailureKind.THROTTLED,  # calls of the app
+        10: FailureKind.ACCOUNT,  # permission
+        33: FailureKind.ACCOUNT,  # the business number is deleted
+        190: FailureKind.ACCOUNT,  # the token has expired
+        368: FailureKind.ACCOUNT,  # blocked for policy violations
+        80007: FailureKind.THROTTLED,  # calls of the business account
+        130429: FailureKind.THROTTLED,  # throughput of the number
+        131000: FailureKind.IN_DOUBT,  # something went wrong
+        131005: FailureKind.ACCOUNT,  # permission
+        131016: FailureKind.UNAVAILABLE,  # service overloaded
+        131026: FailureKind.REJECTED,  # not deliverable: no WhatsApp there, old terms
+        131031: FailureKind.ACCOUNT,  # account locked
+        131042: FailureKind.ACCOUNT,  # payment
+        131047: FailureKind.REJECTED,  # more than 24 hours since the customer wrote
+        131048: FailureKind.THROTTLED,  # too many were reported as spam
+        131056: FailureKind.THROTTLED,  # too many to one recipient
+        133010: FailureKind.ACCOUNT,  # the number is not registered
+    }
+)
+_MAX_CHALLENGE = 200
+
+Id = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,32}$")]
+
+
+class WhatsAppCloudSettings(AccountModel):
+    phone_number_id: Id
+    phone_number: Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$")] = Field(
+        description="The number behind phone_number_id, E.164: what messages come from."
+    )
+    base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$", max_length=500)] = (
+        "https://graph.facebook.com"
+    )
+    version: Annotated[str, StringConstraints(pattern=r"^v[0-9]{1,3}\.[0-9]$")] = "v25.0"
+
+
+class WhatsAppCloudCredentials(AccountModel):
+    """`verify_token`: what was chosen for the webhook's verification in the app's dashboard."""
+
+    access_token: Annotated[str, StringConstraints(pattern=r"^[!-~]{8,1000}$")]
+    app_secret: Annotated[str, StringConstraints(min_length=8, max_length=200)]
+    verify_token: Annotated[str, StringConstraints(min_length=8, max_length=200)]
+
+
+class CloudApi:
+    """The provider. 80 messages a second is the throughput of a new number."""
+
+    name = "cloud-api"
+    idempotent = False
+    max_per_second = 80
+    Settings = WhatsAppCloudSettings
+    Credentials = WhatsAppCloudCredentials
+
+    def send(self, account: Account, message: Outgoing, wire: Wire) -> Sent:
+        settings: WhatsAppCloudSettings = account.settings
+        if message.from_ != settings.phone_number:
+            raise SendFailed(
+                FailureKind.ACCOUNT,
+                "WRONG_SENDER",
+                f"This account sends from {settings.phone_number}, not from {message.from_}.",
+            )
+        reply = wire.request(
+            "POST",
+            f"{settings.base_url}/{settings.version}/{settings.phone_number_id}/messages",
+            headers={
+                "Content-Type": "application/json",
+                "Authorization": f"Bearer {account.credentials.access_token}",
+            },
+            body=json.dumps(body_of(message)).encode(),
+        )
+        return read_answer(reply)
+
+    def verify(self, account: Account, request: ReceiverRequest) -> bool:
+        """A GET by the verify token, a POST by `X-Hub-Signature-256` on the raw body."""
+        credentials: WhatsAppCloudCredentials = account.credentials
+        if request.method == "GET":
+            given = request.query.get("hub.verify_token", "")
+            expected = credentials.verify_token
+            subscribing = request.query.get("hub.mode") == "subscribe"
+            return subscribing and hmac.compare_digest(given.encode(), expected.encode())
+        given = request.headers.get("X-Hub-Signature-256", "")
+        expected = signature(credentials.app_secret, request.body)
+        return hmac.compare_digest(given.encode(), expected.encode())
+
+    def read(self, account: Account, request: ReceiverRequest) -> Reading:
+        """All entries of the call that are about this account's number."""
+        if request.method == "GET":
+            return Reading(body=request.query["hub.challenge"][:_MAX_CHALLENGE])
+        receipts: list[Receipt] = []
+        messages: list[Inbound] = []
+        for value in _values(account, json.loads(request.body)):
+            receipts += [r for r in map(_receipt, value.get("statuses", [])) if r]
+            names = {
+                contact["wa_id"]: contact.get("profile", {}).get("name")
+                for contact in value.get("contacts", [])
+                if "wa_id" in contact
+            }
+            messages += [_inbound(account, each, names) for each in value.get("messages", [])]
+        return Reading(receipts, messages)
+
+
+def body_of(message: Outgoing) -> dict[str, Any]:
+    """The JSON of a message. A text without `content` comes from the pipeline's own answers."""
+    content = message.content or {"type": "text", "text": {"body": message.body}}
+    return {
+        "messaging_product": "whatsapp",
+        "recipient_type": "individual",
+        "to": message.to,
+        "biz_opaque_callback_data": message.sid,
+        **content,
+    }
+
+
+def read_answer(reply: Reply) -> Sent:
+    """The message's wamid. Raises SendFailed."""
+    try:
+        answer = json.loads(reply.body)
+        if 200 <= reply.status < 300:
+            return Sent(str(answer["messages"][0]["id"]))
+        error = answer["error"]
+        number, text = int(error["code"]), str(error.get("message", ""))[:500]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        code = f"HTTP_{reply.status}"
+        raise failed_reply(reply, code, f"WhatsApp answered {reply.status}.") from None
+    if number in _KINDS:
+        wait = retry_after(reply)
+        raise SendFailed(_KINDS[number], str(number), text, retry_after=wait)
+    raise failed_reply(reply, str(number), text)
+
+
+def signature(secret: str, body: bytes) -> str:
+    """X-Hub-Signature-256 of a raw body."""
+    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+def _values(account: Account, call: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """An app has one webhook for all its numbers: those of others are not this account's."""
+    for entry in call["entry"]:
+        for change in entry.get("changes", []):
+            value = change.get("value", {})
+            number_id = value.get("metadata", {}).get("phone_number_id")
+            if change.get("field") == "messages" and number_id == account.settings.phone_number_id:
+                yield value
+
+
+def _receipt(status: Mapping[str, Any]) -> Receipt | None:
+    """None for a status that says nothing here (played, warning, …)."""
+    found = _STATUSES.get(status["status"])
+    if found is None:
+        return None
+    reference = status["id"]
+    error: Mapping[str, Any] = next(iter(status.get("errors", [])), {})
+    return Receipt(
+        key=f"{reference} {found}",
+        status=found,
+        reference=reference,
+        sid=status.get("biz_opaque_callback_data"),
+        at=_moment(status),
+        error_code=str(error["code"]) if "code" in error else None,
+        error_message=error.get("title"),
+    )
+
+
+def _inbound(
+    account: Account, message: Mapping[str, Any], names: Mapping[str, str | None]
+) -> Inbound:
+    """`content` keeps what came, by its type: media with their ids, replies, reactions."""
+    settings: WhatsAppCloudSettings = account.settings
+    kind = message["type"]
+    part = message.get(kind, {})
+    media = isinstance(part, Mapping) and kind in _MEDIA
+    return Inbound(
+        reference=message["id"],
+        from_=normalise(f"+{message['from']}"),
+        to=settings.phone_number,
+        body=_words(kind, part),
+        media_urls=[f"{settings.base_url}/{settings.version}/{part['id']}"] if media else [],
+        content={
+            name: message[name]
+            for name in ("type", kind, "context", "referral", "errors")
+            if name in message
+        },
+        name=names.get(message["from"]),
+        at=_moment(message),
+    )
+
+
+_MEDIA = frozenset({"image", "document", "audio", "video", "sticker"})
+
+
+def _words(kind: str, part: Any) -> str:
+    """What a person reads of an inbound message."""
+    match kind:
+        case "text":
+            return str(part["body"])
+        case "button":
+            return str(part["text"])
+        case "reaction":
+            return str(part.get("emoji", ""))
+        case "interactive":
+            answer = part.get(part["type"], {})
+            return str(answer.get("title", ""))
+        case "image" | "document" | "video":
+            return str(part.get("caption", ""))
+        case _:
+            return ""
+
+
+def _moment(item: Mapping[str, Any]) -> datetime | None:
+    """`timestamp`: seconds since 1970, as text."""
+    try:
+        return datetime.fromtimestamp(int(item["timestamp"]), UTC)
+    except (LookupError, ValueError, OverflowError, OSError, TypeError):
+        return None

@@ -1,0 +1,175 @@
+"""What the API and conversations do with WhatsApp messages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError as PydanticError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from irisx.kernel import clock, http
+from irisx.kernel.db import transaction
+from irisx.kernel.errors import Conflict, invalid
+from irisx.messaging import accepting, accounts
+from irisx.messaging.accepting import NewMessage
+from irisx.messaging.channels.whatsapp.addresses import normalise
+from irisx.messaging.channels.whatsapp.content import WhatsAppContent
+from irisx.messaging.conversations.models import Conversation
+from irisx.messaging.conversations.service import Reply
+from irisx.messaging.models import Message
+from irisx.messaging.states import Category
+from irisx.tenancy.access import Caller
+from irisx.tenancy.barring import check_destination
+from irisx.tenancy.models import PhoneNumber, Tenant
+from irisx.tenancy.settings import TenantSettings
+
+CHANNEL = "whatsapp"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A message as somebody wants it sent; `from_` None: the tenant's usual number."""
+
+    content: WhatsAppContent
+    from_: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    category: Category = Category.TRANSACTIONAL
+    origin: str = "api"
+    conversation_id: int | None = None
+
+
+def send(caller: Caller, to: str, draft: Draft) -> Message:
+    """Accept a message. Raises ValidationError, Forbidden DESTINATION_NOT_ALLOWED, Conflict
+    WINDOW_CLOSED, and what `accepting.accept` raises."""
+    ids = accepting.repeatable_ids(caller)
+    with transaction() as session:
+        message = accept(session, caller.tenant_id, to, draft, test=caller.test, ids=ids)
+    accepting.wake_senders()
+    return message
+
+
+def accept(
+    session: Session,
+    tenant_id: int,
+    to: str,
+    draft: Draft,
+    *,
+    test: bool,
+    ids: tuple[UUID, UUID] | None,
+) -> Message:
+    """Check a message and accept it in the caller's transaction."""
+    settings = TenantSettings.model_validate(session.get_one(Tenant, tenant_id).settings)
+    content, number = draft.content, _number("to", to)
+    check_destination(number, settings)
+    link = content.link()
+    if link is not None:
+        http.check_url(f"{content.type}.link", link)
+    real = _real_numbers(session, tenant_id)
+    sender = _sender(session, tenant_id, settings, real, draft.from_)
+    if content.type != "template":
+        _check_window(session, tenant_id, sender, number, simulated=test or not real)
+    new = NewMessage(
+        channel=CHANNEL,
+        from_=sender,
+        to=number,
+        body=content.words(),
+        media_urls=[link] if link else [],
+        content=content.model_dump(mode="json", exclude_none=True),
+        metadata=draft.metadata,
+        category=draft.category,
+        origin=draft.origin,
+        conversation_id=draft.conversation_id,
+        test=test,
+        ids=ids,
+    )
+    return accepting.accept(session, tenant_id, new)
+
+
+def reply(
+    session: Session,
+    conversation: Conversation,
+    answer: Reply,
+    *,
+    test: bool,
+    ids: tuple[UUID, UUID] | None,
+) -> Message:
+    """Answer in a conversation (`Channel.reply`): a text, or `content` as POST /v1/whatsapp/send
+    takes it."""
+    if answer.media_urls:
+        raise invalid("media_urls", "give an image or document in content: type, and its link")
+    if bool(answer.body) == bool(answer.content):
+        raise invalid("body", "give either body or content")
+    given = answer.content or {"type": "text", "text": {"body": answer.body}}
+    try:
+        content = WhatsAppContent.model_validate(given)
+    except PydanticError as error:
+        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field_name = ".".join(["content", *map(str, fault["loc"])])
+        raise invalid(field_name if answer.content else "body", fault["msg"]) from None
+    draft = Draft(
+        content=content,
+        from_=conversation.our_address,
+        origin="conversation",
+        conversation_id=conversation.id,
+    )
+    tenant_id = conversation.tenant_id
+    return accept(session, tenant_id, conversation.their_address, draft, test=test, ids=ids)
+
+
+def _number(name: str, text: str) -> str:
+    try:
+        return normalise(text)
+    except ValueError as error:
+        raise invalid(name, str(error)) from None
+
+
+def _real_numbers(session: Session, tenant_id: int) -> list[str]:
+    """The numbers of the tenant's accounts, best first; none: everything is the sandbox's."""
+    rows = accounts.of_channel(session, tenant_id, CHANNEL)
+    return [
+        row.settings["phone_number"] for row in rows if row.enabled and not accounts.is_sandbox(row)
+    ]
+
+
+def _sender(
+    session: Session,
+    tenant_id: int,
+    settings: TenantSettings,
+    real: list[str],
+    wanted: str | None,
+) -> str:
+    """What was asked for, if it is the tenant's; else the first account's number. In the sandbox
+    the tenant's phone numbers do."""
+    mine = select(PhoneNumber.number).filter_by(tenant_id=tenant_id).order_by(PhoneNumber.id)
+    numbers = real or list(session.scalars(mine))
+    if wanted is not None:
+        sender = _number("from", wanted)
+        if sender not in numbers:
+            raise invalid("from", f"{wanted} is not a WhatsApp number of yours")
+        return sender
+    if not numbers:
+        raise invalid("from", "the tenant has no phone number to send from; add one first")
+    default = settings.default_caller_id
+    return default if default is not None and default in numbers else numbers[0]
+
+
+def _check_window(
+    session: Session, tenant_id: int, ours: str, theirs: str, *, simulated: bool
+) -> None:
+    """Raises Conflict WINDOW_CLOSED where Meta would refuse (131047): more than 24 h after the
+    customer's last message, or before the first one. Customers of the sandbox who never wrote
+    count as having written, so that sending can be tried."""
+    key = {"channel": CHANNEL, "our_address": ours, "their_address": theirs, "thread": ""}
+    query = select(Conversation.window_expires_at).filter_by(tenant_id=tenant_id, **key)
+    until = session.scalar(query)
+    if until is None and simulated:
+        return
+    if until is None or until <= clock.now():
+        since = f"since {clock.isoformat(until)}" if until else "as they have not written yet"
+        raise Conflict(
+            f"The 24-hour window of {theirs} is closed {since}: only a template may be sent. Use "
+            "POST /v1/whatsapp/template.",
+            code="WINDOW_CLOSED",
+        )
