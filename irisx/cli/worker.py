@@ -44,7 +44,7 @@ def jobs() -> list[Job]:
         Job("recordings.erase_deleted", recording_jobs.erase_deleted, 60.0),
         Dialler().job,
         Job("campaigns.import", imports.read_next, 5.0),
-        Job("campaigns.settle", settle, 0.5, topic=events.TOPIC),
+        Job("campaigns.settle", settle, 0.5),
         Job("callbacks.take_up", placing.take_up, 2.0),
         Job("callbacks.place", placing.place_due, 1.0, topic=callbacks.TOPIC),
         Job("callbacks.settle", placing.settle, 1.0),

@@ -278,3 +278,22 @@ def test_music_of_one_s_own_is_played_again_and_again(line: Rig) -> None:
     agents.set_status(SYSTEM, line.tenant.id, ann.id, AgentStatus.AVAILABLE, None)
     assert acd.wait_record(queue, "talking").call_id == waits.call_id
     end_all(line)
+
+
+def test_a_supervisor_takes_over_a_caller_who_waits(line: Rig) -> None:
+    ann = acd.agent(line, line.far_end(RINGS))
+    queue = acd.queue(line, ann)
+    line.call_in(acd.NUMBER, hold_ms=LONG_MS)
+    waiting = acd.wait_record(queue, "waiting")
+    wait_until(lambda: len(line.switch_channels()) == 2, 10)  # the caller, and Ann's phone
+    supervisor = line.far_end(STAYS)
+    line.command(waiting.call_id, "supervise", supervisor=supervisor, mode="takeover")
+    assert acd.wait_record(queue, "exited").reason == "taken-over"
+    matcher = line.engine.center._rooms[line.tenant.id].matcher
+
+    def nobody_rings() -> bool:
+        seat = matcher.seat(ann.id)
+        return seat is not None and seat.offer is None and len(line.switch_channels()) == 2
+
+    wait_until(nobody_rings, 10)
+    end_all(line)

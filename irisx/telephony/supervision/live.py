@@ -167,6 +167,8 @@ def _stop(switch: Switch, call: LiveCall, supervisor: str) -> dict[str, Any]:
 def _take_over(switch: Switch, call: LiveCall, found: Supervision) -> None:
     """The customer talks with the supervisor; the agent waits and hears music."""
     runner.leave(switch, call)
+    if call.queued is not None and call.queued.waiting:
+        call.queued.leave("taken-over")  # or agents would go on being rung for the caller
     agent = call.partner
     before = call.supervisions.get(agent or "")
     if before is not None:  # another supervisor, who took the customer from the agent

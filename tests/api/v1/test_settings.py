@@ -39,12 +39,16 @@ def test_a_destination_is_kept_as_the_engine_reads_it(client: ApiClient) -> None
         assert shown == {k: v.removeprefix("sip:") for k, v in destination.items()}
 
 
-@pytest.mark.parametrize("kind", ["queue", "assistant"])
-def test_what_is_not_there_yet_is_named(client: ApiClient, kind: str) -> None:
-    number = {"number": "+15550003000", "destination": {"type": kind, "id": f"{kind}_1"}}
+@pytest.mark.parametrize(
+    ("kind", "unknown"), [("queue", "queue_9"), ("assistant", "asst_9"), ("flow", "flow_9")]
+)
+def test_a_destination_that_is_not_there_is_named(
+    client: ApiClient, kind: str, unknown: str
+) -> None:
+    number = {"number": "+15550003000", "destination": {"type": kind, "id": unknown}}
     [detail] = client.post(NUMBERS, number, status=400)["details"]
-    assert kind in detail["message"]
-    assert "in this version" in detail["message"]
+    assert detail["field"] == "destination.id"
+    assert unknown in detail["message"]
 
 
 @pytest.mark.parametrize(
