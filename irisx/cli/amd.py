@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from irisx.media.amd.recordings import UnreadableRecording, classify, read
-from irisx.media.amd.settings import Mode, Settings
+from irisx.media.amd.settings import AmdMode, Settings
 
 
 @click.group()
@@ -21,8 +21,8 @@ def amd() -> None:
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a file, one a line.")
 @click.option(
     "--mode",
-    type=click.Choice([mode.value for mode in Mode]),
-    default=Mode.BALANCED.value,
+    type=click.Choice([mode.value for mode in AmdMode]),
+    default=AmdMode.BALANCED.value,
     show_default=True,
 )
 def classify_(files: tuple[Path, ...], as_json: bool, mode: str) -> None:

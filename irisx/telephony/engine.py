@@ -145,10 +145,12 @@ class Engine:
 
     def _take_over(self, switch: Switch) -> None:
         started = time.monotonic()
-        self.held.add(switch.name)
-        switch.inspect()
-        self._carriers_due.pop(switch.name, None)
-        calls = self._recover(switch)
+        # A caller who comes in now is taken by the event or by the recovery, not by both.
+        with switch.dispatcher.holding():
+            self.held.add(switch.name)
+            switch.inspect()
+            self._carriers_due.pop(switch.name, None)
+            calls = self._recover(switch)
         self.taken_up.add(switch.name)
         took_ms = round((time.monotonic() - started) * 1000)
         log.info("engine.node_taken", switch=switch.name, calls=calls, took_ms=took_ms)

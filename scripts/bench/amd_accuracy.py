@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from irisx.media.amd import Detector, Mode, Settings
+from irisx.media.amd import AmdMode, Detector, Settings
 from irisx.media.amd.frames import RATE, Samples
 from irisx.media.amd.recordings import classify
 from scripts.bench import amd_asterisk
@@ -41,7 +41,8 @@ def _asterisk(preset: amd_asterisk.Preset, samples: Samples) -> Answer:
 
 def _classifiers() -> Mapping[str, Classifier]:
     return {
-        f"IRISX {mode}": partial(_irisx, Settings.model_validate({"mode": mode})) for mode in Mode
+        f"IRISX {mode}": partial(_irisx, Settings.model_validate({"mode": mode}))
+        for mode in AmdMode
     } | {name: partial(_asterisk, preset) for name, preset in amd_asterisk.PRESETS.items()}
 
 

@@ -23,6 +23,7 @@ KEY = {"name": "Key", "permissions": ["calls:read"]}
 LOGIN = {"email": "a@example.com", "password": "wrong"}
 CHAT = {"messages": [{"role": "user", "content": "Hello"}]}
 EMAIL = {"to": "a@example.com", "from": "b@example.com", "subject": "Hello", "text": "Hello"}
+EMAIL_TEST = {"to": "a@example.com", "from": "b@example.com"}
 EMAIL_TEMPLATE = {"name": "Welcome", "subject": "Hello", "text": "Hello {{ name }}"}
 WEBHOOK = {"url": "https://example.com/hook", "events": ["call.completed"]}
 AGENT = {"name": "Ann", "contact": {"type": "number", "phone_number": "+15555550100"}}
@@ -279,7 +280,7 @@ ROWS = [
     Row("DELETE", "/v1/email/templates/{template_id}", "email:write"),
     Row("GET", "/v1/email/templates/{template_id}/versions", "email:read"),
     Row("POST", "/v1/email/templates/{template_id}/preview", "email:read", {}),
-    Row("POST", "/v1/email/templates/{template_id}/test", "email:write", {"to": "a@example.com"}),
+    Row("POST", "/v1/email/templates/{template_id}/test", "email:write", EMAIL_TEST),
     Row("GET", "/v1/email/analytics", "email:read"),
     Row("GET", "/v1/email/analytics/deliverability", "email:read"),
     Row("GET", "/v1/email/analytics/engagement", "email:read"),

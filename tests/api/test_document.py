@@ -1,11 +1,13 @@
 """The OpenAPI document as a whole."""
 
 from collections import Counter
-from typing import Any
+from enum import StrEnum
+from typing import Any, get_args
 
 import pytest
 from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import BaseModel
 
 from irisx.api.auth import Access
 from irisx.api.http import Rate
@@ -89,3 +91,18 @@ def test_no_two_models_share_a_name() -> None:
     own = {model for model in models if "[" not in model.__name__}
     names = Counter(model.__name__ for model in own)
     assert [name for name, count in names.items() if count > 1] == []
+    values: dict[str, set[tuple[str, ...]]] = {}
+    for enum in {enum for model in own for enum in _enums_of(model)}:
+        values.setdefault(enum.__name__, set()).add(tuple(enum))
+    assert [name for name, found in values.items() if len(found) > 1] == []
+
+
+def _enums_of(model: type[BaseModel]) -> set[type[StrEnum]]:
+    """The enums in the annotations of a model's fields, however deep."""
+    found: set[type[StrEnum]] = set()
+    annotations = [field.annotation for field in model.model_fields.values()]
+    for annotation in annotations:  # grows as it goes
+        annotations += get_args(annotation)
+        if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+            found.add(annotation)
+    return found

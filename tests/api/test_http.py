@@ -88,7 +88,7 @@ def test_an_id_that_can_not_be_is_not_found(client: ApiClient, key_id: str) -> N
 
 
 def test_an_unknown_path_is_404_in_our_shape(anonymous: ApiClient) -> None:
-    body = anonymous.get("/v1/sms", status=404)
+    body = anonymous.get("/v1/nothing", status=404)
     assert set(body) == {"error", "message", "code", "details"}
     assert body["code"] == "NOT_FOUND"
 

@@ -92,7 +92,7 @@ def test_both_sides_of_a_call_are_heard_apart_while_it_goes_on(
     assert levels.heard < 100
     line.switch.execute(call.uuid, ("playback", _TONE))
     wait_until(lambda: levels.heard > 3000)
-    assert list(get_settings().taps_path.iterdir()) == []
+    assert list(get_settings().taps_path.glob("*.r8")) == []
     taps.stop(line.switch, call, tap)
     wait_until(lambda: len(reports) == 2)
     assert not call.taps

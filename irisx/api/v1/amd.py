@@ -22,7 +22,7 @@ from irisx.api.schemas import (
     listed,
 )
 from irisx.kernel.ids import call_sid, call_uuid
-from irisx.media.amd import Mode, Result
+from irisx.media.amd import AmdMode, Result
 from irisx.telephony.amd import audio, config, results
 from irisx.telephony.amd.config import Action, AmdSettings
 from irisx.telephony.amd.models import AmdResult
@@ -43,7 +43,7 @@ class AmdConfigAnswer(Answer):
     means and which numbers the modes have."""
 
     enabled: bool
-    mode: Mode
+    mode: AmdMode
     initial_silence: int
     greeting_length: int
     after_greeting_silence: int
@@ -106,7 +106,7 @@ class AmdResultAnswer(AmdDetected):
 
     id: ResultId
     call_sid: str
-    mode: Mode
+    mode: AmdMode
     settings: dict[str, JsonValue]
     features: dict[str, JsonValue]
     decided_at: Timestamp

@@ -1,6 +1,6 @@
 """Answering-machine detection: who or what took the call, from its audio alone."""
 
 from irisx.media.amd.detector import Cause, Detector, Result, Verdict
-from irisx.media.amd.settings import Mode, Settings
+from irisx.media.amd.settings import AmdMode, Settings
 
-__all__ = ["Cause", "Detector", "Mode", "Result", "Settings", "Verdict"]
+__all__ = ["AmdMode", "Cause", "Detector", "Result", "Settings", "Verdict"]

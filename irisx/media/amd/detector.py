@@ -6,7 +6,7 @@ from typing import Any
 
 from irisx.media.amd.features import Speech, Timeline
 from irisx.media.amd.frames import RATE, Frame, Framer, Samples
-from irisx.media.amd.settings import Mode, Settings
+from irisx.media.amd.settings import AmdMode, Settings
 from irisx.media.amd.tones import Signal, Tone, ToneTracker, is_beep
 from irisx.media.amd.voice import VoiceModel
 
@@ -204,7 +204,7 @@ class Detector:
 
     def _awaits_beep(self, decision: Verdict, speech: Speech | None) -> bool:
         """Whether the verdict is held back for the beep."""
-        if self._settings.mode is not Mode.MESSAGE_END:
+        if self._settings.mode is not AmdMode.MESSAGE_END:
             return False
         if decision.result is not Result.MACHINE or decision.cause is Cause.SIT:
             return False

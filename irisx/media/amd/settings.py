@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
-class Mode(StrEnum):
+class AmdMode(StrEnum):
     #: Decides early and errs more often.
     FAST = "fast"
     #: Right nine times in ten, three seconds after the answer on average.
@@ -16,22 +16,22 @@ class Mode(StrEnum):
 
 
 #: What each mode takes for a number that is not given; how they were found: docs/amd.md.
-_PRESETS: dict[Mode, dict[str, int]] = {
-    Mode.FAST: {
+_PRESETS: dict[AmdMode, dict[str, int]] = {
+    AmdMode.FAST: {
         "initial_silence": 3000,
         "greeting_length": 1400,
         "after_greeting_silence": 900,
         "total_analysis_time": 3500,
         "maximum_words": 1,
     },
-    Mode.BALANCED: {
+    AmdMode.BALANCED: {
         "initial_silence": 4000,
         "greeting_length": 1850,
         "after_greeting_silence": 1080,
         "total_analysis_time": 5000,
         "maximum_words": 1,
     },
-    Mode.MESSAGE_END: {
+    AmdMode.MESSAGE_END: {
         "initial_silence": 5000,
         "greeting_length": 2700,
         "after_greeting_silence": 1300,
@@ -75,7 +75,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    mode: Mode = Mode.BALANCED
+    mode: AmdMode = AmdMode.BALANCED
     initial_silence: InitialSilence
     greeting_length: GreetingLength
     after_greeting_silence: AfterGreetingSilence
@@ -87,6 +87,6 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _with_preset(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or given.get("mode", Mode.BALANCED) not in tuple(Mode):
+        if not isinstance(given, dict) or given.get("mode", AmdMode.BALANCED) not in tuple(AmdMode):
             return given
-        return _PRESETS[Mode(given.get("mode", Mode.BALANCED))] | given
+        return _PRESETS[AmdMode(given.get("mode", AmdMode.BALANCED))] | given

@@ -10,7 +10,7 @@ from irisx.kernel import template
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import invalid
 from irisx.kernel.ids import row_key
-from irisx.media.amd import Mode, Result, Settings
+from irisx.media.amd import AmdMode, Result, Settings
 from irisx.media.amd.settings import (
     AfterGreetingSilence,
     BetweenWordsSilence,
@@ -57,7 +57,7 @@ class AmdOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    mode: Mode | None = Field(
+    mode: AmdMode | None = Field(
         None,
         strict=False,
         description="`fast`, `balanced`, or `message_end`: the verdict on a machine comes when a "
@@ -153,7 +153,7 @@ def plan(tenant_id: int, options: AmdOptions) -> dict[str, Any]:
     """What a call's row carries as `options["amd"]`. Raises ValidationError about `amd.…`."""
     tenants = given(tenant_id)
     calls = options.model_dump(mode="json", exclude_none=True, by_alias=True)
-    tenants_mode = tenants.get("mode", Mode.BALANCED)
+    tenants_mode = tenants.get("mode", AmdMode.BALANCED)
     if calls.get("mode", tenants_mode) != tenants_mode:
         tenants = {name: value for name, value in tenants.items() if name not in _NUMBERS}
     settled = settle(tenants | calls)

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from irisx.kernel.db import Base, text_enum
-from irisx.media.amd import Mode, Result
+from irisx.media.amd import AmdMode, Result
 from irisx.tenancy.models import Noun
 
 
@@ -39,7 +39,7 @@ class AmdResult(Noun, Base):
     result: Mapped[Result] = mapped_column(text_enum(Result))
     cause: Mapped[str]
     confidence: Mapped[float]
-    mode: Mapped[Mode] = mapped_column(text_enum(Mode))
+    mode: Mapped[AmdMode] = mapped_column(text_enum(AmdMode))
     settings: Mapped[dict[str, Any]]
     features: Mapped[dict[str, Any]]
     decided_at: Mapped[datetime]

@@ -174,7 +174,7 @@ def resolve(destination: Destination, tenant_id: int, field: str = "destination"
         case AgentDestination(id=person):
             return _person(tenant_id, person, field)
         case QueueDestination(id=queue_id):
-            _check_queue(tenant_id, queue_id, field)
+            check_queue(tenant_id, queue_id, field)
             return Target(DestinationType.QUEUE, queue_id)
         case FlowDestination(id=flow_id):
             _check_flow(tenant_id, flow_id, field)
@@ -214,7 +214,8 @@ def _person(tenant_id: int, person: str, field: str) -> Target:
     return Target(DestinationType.AGENT, username)
 
 
-def _check_queue(tenant_id: int, queue_id: str, field: str) -> None:
+def check_queue(tenant_id: int, queue_id: str, field: str) -> None:
+    """Raises ValidationError about `field` unless `queue_3` is a queue of the tenant."""
     with transaction() as session:
         mine = select(Queue.id).where(
             Queue.tenant_id == tenant_id,

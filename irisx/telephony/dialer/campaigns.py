@@ -25,7 +25,7 @@ from irisx.telephony.acd.models import Strategy
 from irisx.telephony.acd.queues import Membership
 from irisx.telephony.amd import Action, AmdOptions
 from irisx.telephony.calls import destinations, service
-from irisx.telephony.calls.destinations import FlowDestination, QueueDestination
+from irisx.telephony.calls.destinations import FlowDestination
 from irisx.telephony.calls.models import Call
 from irisx.telephony.calls.states import CallStatus
 from irisx.telephony.dialer.models import Campaign, CampaignAttempt, CampaignContact
@@ -372,8 +372,7 @@ def _check(tenant_id: int, agents: Sequence[int] | None, fields: CampaignFields)
         raise invalid("agents", "give either agents or queue_id")
     queue_id, flow = fields.get("queue_id"), fields.get("flow")
     if queue_id is not None:
-        named = QueueDestination(type="queue", id=public_id("queue", queue_id))
-        destinations.resolve(named, tenant_id, "queue_id")
+        destinations.check_queue(tenant_id, public_id("queue", queue_id), "queue_id")
     if flow is not None:
         destinations.resolve(FlowDestination(type="flow", id=flow), tenant_id, "flow")
 

@@ -43,8 +43,11 @@ class Dispatcher:
         """Inside, events are put aside; afterwards they are queued behind what was submitted.
 
         So that what the switch says in answer to a question, and what it tells after that, come to
-        a call in this order.
+        a call in this order. Inside another one it changes nothing.
         """
+        if self._held is not None:
+            yield
+            return
         self._held = []
         try:
             yield

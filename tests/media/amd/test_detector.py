@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irisx.media.amd import Cause, Detector, Mode, Result, Settings, Verdict
+from irisx.media.amd import AmdMode, Cause, Detector, Result, Settings, Verdict
 from irisx.media.amd.frames import RATE, Samples
 from irisx.media.amd.recordings import classify
 from tests.media.amd.signals import chunk_sizes, noise, pcm, silence, speech, tone
@@ -138,9 +138,9 @@ def test_a_tone_is_never_a_human(hz: float, db: float, seconds: float) -> None:
     assert verdict.result in (Result.SILENCE, Result.FAX)
 
 
-@given(chunk_sizes, st.sampled_from([Mode.BALANCED, Mode.MESSAGE_END]))
+@given(chunk_sizes, st.sampled_from([AmdMode.BALANCED, AmdMode.MESSAGE_END]))
 @settings(max_examples=20, deadline=None)
-def test_the_verdict_does_not_depend_on_the_chunks(sizes: list[int], mode: Mode) -> None:
+def test_the_verdict_does_not_depend_on_the_chunks(sizes: list[int], mode: AmdMode) -> None:
     audio = machine_with_beep()
     chosen = Settings.model_validate({"mode": mode})
     whole, cut = Detector(chosen), Detector(chosen)

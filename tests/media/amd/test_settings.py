@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from irisx.media.amd import Mode, Settings
+from irisx.media.amd import AmdMode, Settings
 
 #: The example of the API's specification.
 SPECIFIED = {
@@ -21,7 +21,9 @@ def test_given_numbers_are_kept() -> None:
 
 
 def test_the_rest_is_the_modes_own() -> None:
-    fast, careful = (Settings.model_validate({"mode": m}) for m in (Mode.FAST, Mode.MESSAGE_END))
+    fast, careful = (
+        Settings.model_validate({"mode": m}) for m in (AmdMode.FAST, AmdMode.MESSAGE_END)
+    )
     assert fast.greeting_length < Settings.model_validate({}).greeting_length
     assert Settings.model_validate({}).greeting_length < careful.greeting_length
     assert Settings.model_validate({"mode": "fast", "greeting_length": 900}).greeting_length == 900

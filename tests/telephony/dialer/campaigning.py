@@ -10,7 +10,7 @@ from sqlalchemy import select
 from irisx.kernel.clock import now
 from irisx.kernel.db import transaction
 from irisx.kernel.events import DomainEvent
-from irisx.media.amd import Mode, Result
+from irisx.media.amd import AmdMode, Result
 from irisx.telephony.amd.models import AmdResult
 from irisx.telephony.calls.models import Call, CallEvent
 from irisx.telephony.calls.states import CallStatus
@@ -108,7 +108,7 @@ class Campaigning:
                     result=Result(result),
                     cause="test",
                     confidence=1.0,
-                    mode=Mode.BALANCED,
+                    mode=AmdMode.BALANCED,
                     decided_at=now(),
                     decided_ms=1000,
                     action="connect",

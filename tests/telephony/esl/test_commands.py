@@ -130,6 +130,11 @@ BUILDERS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
         {"channel": CHANNEL, "leg": Leg.B},
         f"uuid_transfer {CHANNEL} -bleg park inline",
     ),
+    (
+        commands.uuid_transfer_to_eavesdrop,
+        {"channel": CHANNEL, "spied": OTHER},
+        f"uuid_transfer {CHANNEL} eavesdrop:{OTHER},park inline",
+    ),
     (commands.uuid_hold, {"channel": CHANNEL}, f"uuid_hold {CHANNEL}"),
     (commands.uuid_unhold, {"channel": CHANNEL}, f"uuid_hold off {CHANNEL}"),
     (commands.uuid_mute, {"channel": CHANNEL}, f"uuid_audio {CHANNEL} start read mute 1"),

@@ -169,6 +169,19 @@ def test_what_is_held_comes_after_what_was_submitted_meanwhile():
     assert done == ["restored", "told more", "event 7", "event 8"]
 
 
+def test_what_is_held_within_what_is_held_waits_for_the_outer_end():
+    done: list[int] = []
+    dispatcher = Dispatcher(lambda event: done.append(event.sequence), call_of)
+    with dispatcher.holding():
+        dispatcher.dispatch(make("a", 1))
+        with dispatcher.holding():
+            dispatcher.dispatch(make("a", 2))
+        settled(dispatcher)
+        assert done == []
+    settled(dispatcher)
+    assert done == [1, 2]
+
+
 def test_events_are_held_no_longer_when_it_failed():
     done: list[int] = []
     dispatcher = Dispatcher(lambda event: done.append(event.sequence), call_of)
