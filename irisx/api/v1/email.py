@@ -161,17 +161,7 @@ class EmailQuery(OffsetQuery):
 @router.post("/v1/email/send", access=WRITE, answer=NewEmail, status=201)
 def send_email(caller: Caller, body: EmailRequest) -> dict[str, Any]:
     """Send an email. It is stored before this answers; a worker hands it to a provider."""
-    message = service.send(caller, body.to, body.mail())
-    sid = sid_of(message)
-    return {
-        "id": sid,
-        "sid": sid,
-        "status": message.status,
-        "to": message.to_address,
-        "from": message.from_address,
-        "subject": message.content["subject"],
-        "provider": provider_of(message),
-    }
+    return accepted(service.send(caller, body.to, body.mail()))
 
 
 @router.get("/v1/email", access=READ, answer=Success[Emails], rate=Rate.STANDARD)
@@ -198,6 +188,20 @@ def get_email(caller: Caller, sid: str) -> dict[str, Any]:
         "html": message.content.get("html"),
         "text": message.body,
         "engagements": engagements,
+    }
+
+
+def accepted(message: Message) -> dict[str, Any]:
+    """A message that was just accepted, for `NewEmail`."""
+    sid = sid_of(message)
+    return {
+        "id": sid,
+        "sid": sid,
+        "status": message.status,
+        "to": message.to_address,
+        "from": message.from_address,
+        "subject": message.content["subject"],
+        "provider": provider_of(message),
     }
 
 

@@ -25,11 +25,11 @@ from irisx.api.v1.email import (
     Source,
     Subject,
     TemplateId,
+    accepted,
 )
 from irisx.messaging.channels.email import service, templates
 from irisx.messaging.channels.email.service import Mail
 from irisx.messaging.channels.email.templates import Stored
-from irisx.messaging.statuses import provider_of, sid_of
 from irisx.tenancy.access import Caller
 
 router = Router("Email Templates")
@@ -172,17 +172,7 @@ def test_email_template(
         variables=body.variables,
         origin="test",
     )
-    message = service.send(caller, body.to, mail)
-    sid = sid_of(message)
-    return {
-        "id": sid,
-        "sid": sid,
-        "status": message.status,
-        "to": message.to_address,
-        "from": message.from_address,
-        "subject": message.content["subject"],
-        "provider": provider_of(message),
-    }
+    return accepted(service.send(caller, body.to, mail))
 
 
 def _template(stored: Stored) -> dict[str, Any]:
