@@ -51,6 +51,11 @@ def pytest_configure(config: pytest.Config) -> None:
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*processors, plain])
     migrations.upgrade(db.engine())
+    # A vacuum would let new rows take the places of deleted ones: rows come in the order in which
+    # they were written, as in a new table.
+    with db.engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ALTER SYSTEM SET autovacuum = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
 
 
 def pytest_unconfigure() -> None:
