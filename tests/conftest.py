@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import settings
 from sqlalchemy import text
 
 from irisx import migrations
@@ -26,6 +27,10 @@ from irisx.tenancy.models import PhoneNumber, Tenant
 from irisx.tenancy.settings import TenantSettings
 
 _servers = ExitStack()
+
+# No test is about how long one example takes on a busy machine.
+settings.register_profile("irisx", deadline=None)
+settings.load_profile("irisx")
 
 
 def pytest_configure(config: pytest.Config) -> None:
