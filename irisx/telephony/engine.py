@@ -147,9 +147,7 @@ class Engine:
         started = time.monotonic()
         # A caller who comes in now is taken by the event or by the recovery, not by both.
         with switch.dispatcher.holding():
-            gevent.sleep(
-                0
-            )  # events from before end here, unheld: the recovery finds what they tell
+            gevent.sleep(0)  # earlier events end here, unheld: the recovery finds what they tell
             self.held.add(switch.name)
             switch.inspect()
             self._carriers_due.pop(switch.name, None)

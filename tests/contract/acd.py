@@ -80,7 +80,10 @@ def wait_record(queue_id: int, *statuses: str, count: int = 1, timeout: float = 
         found = [row for row in records(queue_id) if row.status.value in statuses]
         return found if len(found) >= count else None
 
-    found = wait_until(reached, timeout)
+    try:
+        found = wait_until(reached, timeout)
+    except AssertionError as error:
+        raise AssertionError(f"{statuses}: {[vars(row) for row in records(queue_id)]}") from error
     assert found
     return found[-1]
 

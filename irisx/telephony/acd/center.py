@@ -5,6 +5,7 @@ queues, so the tenant is the unit.
 """
 
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -41,6 +42,7 @@ log = structlog.get_logger()
 
 #: A call that can't be taken up holds the others' agents back no longer (s).
 _TAKE_UP_SECONDS = 3.0
+_SETTLE_SECONDS = 2.0
 _FAILED = "NORMAL_TEMPORARY_FAILURE"
 
 
@@ -60,6 +62,7 @@ class Center:
         self._loops = [
             gevent.spawn(jobs.listen, topics, self._heard, self._connected),
             gevent.spawn(self._keep_leases),
+            gevent.spawn(self._keep_settled),
         ]
 
     def stop(self) -> None:
@@ -88,13 +91,19 @@ class Center:
         return room
 
     def _unlock(self, room: Room) -> None:
+        self._settle(room)
+        room.unlock()
+
+    def _settle(self, room: Room) -> None:
+        """End what an engine that is gone has left of calls that have ended."""
         live = {queued.call.id for queued in (*room.calls.values(), *room.talks.values())}
+        if not self.ledger.flush(timeout=1):
+            return  # what ended before now would be taken for somebody else's
         try:
-            settling.settle(room.tenant_id, live)
-            room.refresh(roster.load(room.tenant_id))
+            if settling.settle(room.tenant_id, live) or not room.open:
+                room.refresh(roster.load(room.tenant_id))
         except SQLAlchemyError as error:
             log.warning("acd.not_settled", tenant=room.tenant_id, error=str(error)[:200])
-        room.unlock()
 
     def _keep_leases(self) -> None:
         while True:
@@ -102,6 +111,15 @@ class Center:
             for tenant_id in list(self._rooms):
                 if not self._leases.hold_queues(tenant_id):
                     log.error("acd.lease_lost", tenant=tenant_id)
+
+    def _keep_settled(self) -> None:
+        """Calls that ended while no engine was there are written as ended after they were taken up,
+        by a journal that may have to wait for the database: hence look again and again."""
+        while True:
+            gevent.sleep(_SETTLE_SECONDS)
+            for room in list(self._rooms.values()):
+                if room.open:
+                    self._settle(room)
 
     def _heard(self, topic: str, detail: str) -> None:
         tenant, _, agent = detail.partition(":")
@@ -251,7 +269,13 @@ class Center:
             return
         try:
             kept = json.loads(dump.variable(VARIABLE) or "")
-            room, queue = self._find(call, f"{Queue.PREFIX}_{kept['queue']}")
+            queue_id = f"{Queue.PREFIX}_{kept['queue']}"
+            room, queue = self._find(call, queue_id)
+            # A lease of an engine that was lost with its machine lasts longer than its node's.
+            deadline = time.monotonic() + _TAKE_UP_SECONDS
+            while room is None and time.monotonic() < deadline:
+                gevent.sleep(RENEW_SECONDS)
+                room, queue = self._find(call, queue_id)
         except (ValueError, KeyError) as error:
             log.error("acd.place_unreadable", sid=call.sid, error=str(error))
             return

@@ -1,11 +1,10 @@
 """What an engine that is gone has left in the rows: callers and agents of calls that have ended."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from irisx.kernel.clock import now
 from irisx.kernel.db import transaction
@@ -26,48 +25,41 @@ def tenants_with_work() -> list[int]:
         return list(session.scalars(waiting.union(engaged)))
 
 
-def settle(tenant_id: int, live: Iterable[UUID]) -> None:
-    """End the records of calls that have ended, and set their agents free.
+def settle(tenant_id: int, live: Collection[UUID]) -> bool:
+    """End the records of calls that have ended, and set their agents free; whether there were any.
 
     `live`: calls that this engine has.
     """
     with transaction() as session:
-        mine = list(live)
-        records = session.scalars(
-            select(QueueCall).where(
-                QueueCall.tenant_id == tenant_id,
-                QueueCall.status.in_(_LIVE),
-                QueueCall.call_id.not_in(mine),
+        records = [
+            (record, ended_at or now())
+            for record, ended_at in session.execute(
+                select(QueueCall, Call.ended_at)
+                .join(Call, Call.id == QueueCall.call_id)
+                .where(
+                    QueueCall.tenant_id == tenant_id,
+                    QueueCall.status.in_(_LIVE),
+                    Call.status.in_(list(ENDED)),
+                )
             )
-        ).all()
-        agents = session.scalars(
+            if record.call_id not in live
+        ]
+        engaged = session.scalars(
             select(Agent)
+            .join(Call, Call.id == Agent.activity_call)
             .where(
                 Agent.tenant_id == tenant_id,
                 Agent.activity == Activity.CALL,
-                Agent.activity_call.not_in(mine),
+                Call.status.in_(list(ENDED)),
             )
-            .with_for_update()
-        ).all()
-        ends = _ends(
-            session,
-            {record.call_id for record in records}
-            | {a.activity_call for a in agents if a.activity_call},
+            .with_for_update(of=Agent)
         )
-        for record in records:
-            if record.call_id in ends:
-                _end(record, ends[record.call_id])
+        agents = [agent for agent in engaged if agent.activity_call not in live]
+        for record, ended_at in records:
+            _end(record, ended_at)
         for agent in agents:
-            if agent.activity_call in ends:
-                agent_status.take_up(session, agent, None)
-
-
-def _ends(session: Session, calls: Iterable[UUID]) -> dict[UUID, datetime]:
-    """When those of the calls that are over ended."""
-    found = session.execute(
-        select(Call.id, Call.ended_at).where(Call.id.in_(list(calls)), Call.status.in_(list(ENDED)))
-    )
-    return {call_id: ended_at or now() for call_id, ended_at in found}
+            agent_status.take_up(session, agent, None)
+        return bool(records or agents)
 
 
 def _end(record: QueueCall, at: datetime) -> None:
