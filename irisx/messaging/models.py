@@ -156,6 +156,19 @@ class ReceivedKey(Base):
     __table_args__ = (Index("ix_received_keys_created_at", "created_at"),)
 
 
+class UnreadPart(Noun, Base):
+    """A part of a provider's request that was not understood, secrets taken out; `reason`: why."""
+
+    PREFIX = "unr"
+    __tablename__ = "unread_parts"
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("provider_accounts.id", ondelete="CASCADE"))
+    reason: Mapped[str]
+    part: Mapped[str]
+
+    __table_args__ = (Index("ix_unread_parts_account", "account_id", "id"),)
+
+
 class EarlyReceipt(Row, Base):
     """A receipt that came before the provider's answer told us the message's reference."""
 

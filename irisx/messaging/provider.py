@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
+from pydantic import ValidationError as PydanticError
 
 from irisx.kernel import clock, http
 from irisx.messaging.states import MessageStatus
@@ -176,11 +177,30 @@ class ReceiverRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A part of a receiver's request that can't be understood. `reason` quotes nothing of it."""
+
+    reason: str
+    part: Any
+
+
+def unread(error: Exception, part: Any) -> Unread:
+    """A part that reading it failed on."""
+    if not isinstance(error, PydanticError):
+        return Unread(f"{type(error).__name__}: {error}"[:200], part)
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    words = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
+    return Unread(words[:200], part)
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
-    """All that a receiver's request says, and what it is answered."""
+    """All that a receiver's request says, and what it is answered. `unread`: parts of it that were
+    not understood, and are kept for a person to look at."""
 
     receipts: Sequence[Receipt] = ()
     messages: Sequence[Inbound] = ()
+    unread: Sequence[Unread] = ()
     status: int = 200
     content_type: str = "text/plain"
     body: str = ""

@@ -4,7 +4,11 @@ A receiver answers when everything is stored, in one transaction; a provider tha
 tells us again, and the keys of what was stored keep it from counting twice.
 """
 
-from collections.abc import Mapping
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,18 +21,32 @@ from sqlalchemy.orm import Session
 from irisx.kernel import clock
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import Forbidden, NotFound, invalid
+from irisx.kernel.logging import get_logger
 from irisx.messaging import accounts, references
 from irisx.messaging.channels import channel as channel_of
 from irisx.messaging.conversations.linking import link_inbound
 from irisx.messaging.exchanges import INBOUND, note_received
-from irisx.messaging.models import Message, ProviderAccount, ReceivedKey
-from irisx.messaging.provider import Inbound, Reading, Receipt, ReceiverRequest, Wire, secrets_of
+from irisx.messaging.models import Message, ProviderAccount, ReceivedKey, UnreadPart
+from irisx.messaging.provider import (
+    Inbound,
+    Reading,
+    Receipt,
+    ReceiverRequest,
+    Unread,
+    Wire,
+    secrets_of,
+)
 from irisx.messaging.states import Direction, MessageStatus
 from irisx.messaging.statuses import announce
+from irisx.tenancy import rows
+
+log = get_logger(__name__)
 
 MAX_BODY = 100_000
 _MAX_ADDRESS = 320
 _SHOWN = 4000
+#: What is nested deeper was never sent by a provider.
+_MAX_DEPTH = 50
 #: A clock of theirs may be so far ahead of ours.
 _SKEW = timedelta(minutes=5)
 
@@ -56,13 +74,15 @@ def receive(channel: str, token: str, request: ReceiverRequest) -> Reading:
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise invalid("body", f"this is no message of {provider.name}: {error}") from error
     wire = Wire(secrets_of(account.credentials))
-    take(row, reading, wire.clean(_shown(request)))
+    clean = [Unread(*wire.clean(storable([u.reason, u.part]))) for u in reading.unread]
+    take(row, replace(reading, unread=clean), wire.clean(_shown(request)))
     return reading
 
 
 def take(row: ProviderAccount, reading: Reading, exchange: Mapping[str, Any]) -> None:
-    """Store a reading. `exchange`: what was said, for the log, without secrets."""
-    if not reading.receipts and not reading.messages:
+    """Store a reading. `exchange`: what was said, for the log, without secrets. `unread`
+    has none and can be stored."""
+    if not reading.receipts and not reading.messages and not reading.unread:
         return
     with transaction() as session:
         named = [(row.id, r.reference) for r in reading.receipts if r.reference is not None]
@@ -80,6 +100,18 @@ def take(row: ProviderAccount, reading: Reading, exchange: Mapping[str, Any]) ->
                     account_id=row.id,
                     exchange=exchange,
                 )
+        for unread in reading.unread:
+            _keep(session, row, unread)
+
+
+def list_unread(
+    tenant_id: int, account_id: int, *, limit: int, offset: int
+) -> tuple[Sequence[UnreadPart], int]:
+    """What an account's provider said that was not understood, newest first."""
+    accounts.get(tenant_id, account_id)
+    mine = select(UnreadPart).where(UnreadPart.account_id == account_id)
+    with transaction() as session:
+        return rows.page(session, mine, limit=limit, offset=offset)
 
 
 def store(
@@ -123,15 +155,28 @@ def store(
     return message
 
 
-def storable(value: Any) -> Any:
-    """The same without NUL characters and lone surrogates, which PostgreSQL can't hold."""
+def storable(value: Any, depth: int = 0) -> Any:
+    """The same without what PostgreSQL can't hold: NUL characters, lone surrogates, infinite
+    numbers, and JSON that is nested without end."""
+    if depth > _MAX_DEPTH:
+        return None
     if isinstance(value, str):
         return value.replace("\0", "").encode(errors="replace").decode()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, dict):
-        return {storable(k): storable(v) for k, v in value.items()}
+        return {storable(k): storable(v, depth + 1) for k, v in value.items()}
     if isinstance(value, list):
-        return [storable(item) for item in value]
+        return [storable(item, depth + 1) for item in value]
     return value
+
+
+def _keep(session: Session, row: ProviderAccount, unread: Unread) -> None:
+    part = json.dumps(unread.part, ensure_ascii=False)
+    if not _is_new(session, row.id, f"unread {hashlib.sha256(part.encode()).hexdigest()}"):
+        return
+    log.warning("part of a request is not understood", account=row.id, reason=unread.reason)
+    session.add(UnreadPart(account_id=row.id, reason=unread.reason, part=part[:_SHOWN]))
 
 
 def _receipt(

@@ -16,7 +16,7 @@ from irisx.kernel import clock
 from irisx.kernel.clock import isoformat
 from irisx.kernel.db import transaction
 from irisx.messaging.exchanges import RECEIPT, note_received
-from irisx.messaging.models import EarlyReceipt, Message, ReceivedKey
+from irisx.messaging.models import EarlyReceipt, Message, ReceivedKey, UnreadPart
 from irisx.messaging.provider import Receipt
 from irisx.messaging.states import OF_RECEIPTS, MessageStatus
 from irisx.messaging.statuses import move
@@ -99,7 +99,8 @@ def apply_early(session: Session, messages: Mapping[tuple[int, str], Message]) -
 
 
 def forget_old() -> bool:
-    """Delete a batch of old keys and of receipts whose message never came; True: perhaps more."""
+    """Delete a batch of old keys, of receipts whose message never came and of what was not
+    understood; True: perhaps more."""
     oldest = clock.now() - KEPT
     key = tuple_(ReceivedKey.account_id, ReceivedKey.key)
     old = (
@@ -108,6 +109,7 @@ def forget_old() -> bool:
         .limit(_FORGET_BATCH)
     )
     with transaction() as session:
-        session.execute(delete(EarlyReceipt).where(EarlyReceipt.created_at < oldest))
+        for kind in (EarlyReceipt, UnreadPart):
+            session.execute(delete(kind).where(kind.created_at < oldest))
         forgotten = delete(ReceivedKey).where(key.in_(old)).returning(ReceivedKey.key)
         return len(session.execute(forgotten).all()) == _FORGET_BATCH

@@ -341,6 +341,7 @@ ROWS = [
     Row("GET", "/v1/messaging/accounts/{messaging_account_id}", "messaging:read"),
     Row("PUT", "/v1/messaging/accounts/{messaging_account_id}", "messaging:write", {"priority": 1}),
     Row("DELETE", "/v1/messaging/accounts/{messaging_account_id}", "messaging:write"),
+    Row("GET", "/v1/messaging/accounts/{messaging_account_id}/unread", "messaging:read"),
     Row("GET", "/v1/messaging/suppressions", "messaging:read"),
     Row("POST", "/v1/messaging/suppressions", "messaging:write", SUPPRESSION),
     Row("DELETE", "/v1/messaging/suppressions/{suppression_id}", "messaging:write"),

@@ -20,7 +20,7 @@ from irisx.api.schemas import (
     listed,
 )
 from irisx.kernel.errors import NotFound, invalid
-from irisx.messaging import accepting, accounts, exchanges, queries, suppressions
+from irisx.messaging import accepting, accounts, exchanges, queries, receiving, suppressions
 from irisx.messaging.channels import channel as channel_of
 from irisx.messaging.models import ProviderAccount, Suppression
 from irisx.tenancy.access import Caller
@@ -157,6 +157,19 @@ class MessagingAccounts(Answer):
     pagination: OffsetPagination
 
 
+class Unread(Answer):
+    """A part of the provider's request, as text, secrets taken out; `reason`: what is wrong."""
+
+    reason: str
+    part: str
+    created_at: Timestamp
+
+
+class UnreadParts(Answer):
+    unread: list[Unread]
+    pagination: OffsetPagination
+
+
 class ChannelQuery(OffsetQuery):
     channel: ChannelName | None = None
 
@@ -223,6 +236,21 @@ def update_messaging_account(
     """Update a provider account; also ends a pause or a demotion."""
     changes = body.model_dump(exclude_unset=True)
     return _account(accounts.change(caller, caller.tenant_id, messaging_account_id, **changes))
+
+
+@router.get(
+    "/v1/messaging/accounts/<messaging_account_id>/unread",
+    access=_READ,
+    answer=Success[UnreadParts],
+)
+def list_unread_parts(
+    caller: Caller, messaging_account_id: AccountId, query: OffsetQuery
+) -> dict[str, Any]:
+    """List what the account's provider posted and was not understood; kept for 35 days."""
+    parts, total = receiving.list_unread(
+        caller.tenant_id, messaging_account_id, limit=query.limit, offset=query.offset
+    )
+    return listed("unread", parts, query, total)
 
 
 @router.delete("/v1/messaging/accounts/<messaging_account_id>", access=_WRITE)

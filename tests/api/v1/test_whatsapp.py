@@ -1,5 +1,6 @@
 """`/v1/whatsapp`."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -9,13 +10,15 @@ from sqlalchemy import update
 from irisx.kernel import clock
 from irisx.kernel.db import transaction
 from irisx.messaging import accounts
+from irisx.messaging.channels.whatsapp.cloud import signature
 from irisx.messaging.conversations.models import Conversation
+from irisx.messaging.models import ProviderAccount
 from irisx.messaging.provider import Inbound
 from irisx.messaging.receiving import store
 from irisx.tenancy.access import SYSTEM
 from irisx.tenancy.models import Tenant
 from tests.api.client import ApiClient
-from tests.messaging.channels.whatsapp.test_cloud import CREDENTIALS
+from tests.messaging.channels.whatsapp.test_cloud import CREDENTIALS, change
 from tests.messaging.pipeline import work
 
 pytestmark = pytest.mark.usefixtures("number")
@@ -91,8 +94,8 @@ def test_the_window(client: ApiClient, tenant: Tenant) -> None:
     client.post("/v1/whatsapp/template", TEMPLATE, status=201)
 
 
-def test_with_an_account_the_customer_has_to_write_first(client: ApiClient, tenant: Tenant) -> None:
-    accounts.create(
+def account(tenant: Tenant) -> ProviderAccount:
+    return accounts.create(
         SYSTEM,
         tenant.id,
         channel="whatsapp",
@@ -101,6 +104,45 @@ def test_with_an_account_the_customer_has_to_write_first(client: ApiClient, tena
         settings={"phone_number_id": "1065", "phone_number": OURS},
         credentials=CREDENTIALS,
     )
+
+
+def posts(client: ApiClient, row: ProviderAccount, call: Any) -> None:
+    """Meta posts to the account's receiver."""
+    body = call if isinstance(call, bytes) else json.dumps(call).encode()
+    signed = {"X-Hub-Signature-256": signature(CREDENTIALS["app_secret"], body)}
+    client.request("POST", f"/webhooks/whatsapp/{row.token}", data=body, headers=signed, status=200)
+
+
+def test_what_meta_says_and_nobody_understands_is_kept(
+    client: ApiClient, client_for: Any, make_tenant: Any, tenant: Tenant
+) -> None:
+    row = account(tenant)
+    good = {"id": "w1", "from": TO[1:], "type": "text", "text": {"body": "Hi"}}
+    bad = {"id": "w2", "type": "text", "text": {"body": CREDENTIALS["access_token"] + "\0", "n": 0}}
+    call = {"entry": [change(messages=[bad, good])]}
+    for _ in range(2):
+        posts(client, row, call)
+    assert [m["body"] for m in client.get("/v1/whatsapp/messages")["messages"]] == ["Hi"]
+    path = f"/v1/messaging/accounts/{row.public_id}/unread"
+    (kept,) = client.get(path)["data"]["unread"]
+    assert kept["reason"] == "from: Field required"
+    assert json.loads(kept["part"])["text"] == {"body": "[redacted]", "n": 0}
+    client_for(make_tenant("Other")).get(path, status=404)
+
+
+@pytest.mark.parametrize("odd", ["NaN", "1e999", "[" * 200 + "]" * 200, '"\\ud800\\u0000"'])
+def test_whatever_stands_in_a_signed_message_is_stored(
+    client: ApiClient, tenant: Tenant, odd: str
+) -> None:
+    good = {"id": "w1", "from": TO[1:], "type": "text", "text": {"body": "Hi", "odd": "odd"}}
+    call = json.dumps({"entry": [change(messages=[good])]})
+    body = call.replace(': "odd"', f": {odd}").encode()
+    posts(client, account(tenant), body)
+    assert len(client.get("/v1/whatsapp/messages")["messages"]) == 1
+
+
+def test_with_an_account_the_customer_has_to_write_first(client: ApiClient, tenant: Tenant) -> None:
+    account(tenant)
     assert client.post("/v1/whatsapp/send", TEXT, status=409)["code"] == "WINDOW_CLOSED"
     writes(tenant)
     sent = client.post("/v1/whatsapp/send", TEXT, status=201)

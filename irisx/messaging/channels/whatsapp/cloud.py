@@ -8,39 +8,27 @@ our sid back as `biz_opaque_callback_data`.
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
 from irisx.kernel.http import Reply, retry_after
-from irisx.messaging.channels.whatsapp.addresses import normalise
+from irisx.messaging.channels.whatsapp import webhook
 from irisx.messaging.provider import (
     Account,
     AccountModel,
     FailureKind,
-    Inbound,
     Outgoing,
     Reading,
-    Receipt,
     ReceiverRequest,
     SendFailed,
     Sent,
     Wire,
     failed_reply,
 )
-from irisx.messaging.states import MessageStatus
 
-_STATUSES: Mapping[str, MessageStatus] = MappingProxyType(
-    {
-        "sent": MessageStatus.SENT,
-        "delivered": MessageStatus.DELIVERED,
-        "read": MessageStatus.READ,
-        "failed": MessageStatus.FAILED,
-    }
-)
 #: Error code -> what it means, where the HTTP status does not say it.
 _KINDS: Mapping[int, FailureKind] = MappingProxyType(
     {
@@ -134,17 +122,13 @@ class CloudApi:
         """All entries of the call that are about this account's number."""
         if request.method == "GET":
             return Reading(body=request.query["hub.challenge"][:_MAX_CHALLENGE])
-        receipts: list[Receipt] = []
-        messages: list[Inbound] = []
-        for value in _values(account, json.loads(request.body)):
-            receipts += [r for r in map(_receipt, value.get("statuses", [])) if r]
-            names = {
-                contact["wa_id"]: contact.get("profile", {}).get("name")
-                for contact in value.get("contacts", [])
-                if "wa_id" in contact
-            }
-            messages += [_inbound(account, each, names) for each in value.get("messages", [])]
-        return Reading(receipts, messages)
+        settings: WhatsAppCloudSettings = account.settings
+        own = webhook.Number(
+            settings.phone_number_id,
+            settings.phone_number,
+            media_base=f"{settings.base_url}/{settings.version}",
+        )
+        return webhook.read(own, json.loads(request.body))
 
 
 def body_of(message: Outgoing) -> dict[str, Any]:
@@ -179,84 +163,3 @@ def read_answer(reply: Reply) -> Sent:
 def signature(secret: str, body: bytes) -> str:
     """X-Hub-Signature-256 of a raw body."""
     return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-
-
-def _values(account: Account, call: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """An app has one webhook for all its numbers: those of others are not this account's."""
-    for entry in call["entry"]:
-        for change in entry.get("changes", []):
-            value = change.get("value", {})
-            number_id = value.get("metadata", {}).get("phone_number_id")
-            if change.get("field") == "messages" and number_id == account.settings.phone_number_id:
-                yield value
-
-
-def _receipt(status: Mapping[str, Any]) -> Receipt | None:
-    """None for a status that says nothing here (played, warning, …)."""
-    found = _STATUSES.get(status["status"])
-    if found is None:
-        return None
-    reference = status["id"]
-    error: Mapping[str, Any] = next(iter(status.get("errors", [])), {})
-    return Receipt(
-        key=f"{reference} {found}",
-        status=found,
-        reference=reference,
-        sid=status.get("biz_opaque_callback_data"),
-        at=_moment(status),
-        error_code=str(error["code"]) if "code" in error else None,
-        error_message=error.get("title"),
-    )
-
-
-def _inbound(
-    account: Account, message: Mapping[str, Any], names: Mapping[str, str | None]
-) -> Inbound:
-    """`content` keeps what came, by its type: media with their ids, replies, reactions."""
-    settings: WhatsAppCloudSettings = account.settings
-    kind = message["type"]
-    part = message.get(kind, {})
-    media = isinstance(part, Mapping) and kind in _MEDIA
-    return Inbound(
-        reference=message["id"],
-        from_=normalise(f"+{message['from']}"),
-        to=settings.phone_number,
-        body=_words(kind, part),
-        media_urls=[f"{settings.base_url}/{settings.version}/{part['id']}"] if media else [],
-        content={
-            name: message[name]
-            for name in ("type", kind, "context", "referral", "errors")
-            if name in message
-        },
-        name=names.get(message["from"]),
-        at=_moment(message),
-    )
-
-
-_MEDIA = frozenset({"image", "document", "audio", "video", "sticker"})
-
-
-def _words(kind: str, part: Any) -> str:
-    """What a person reads of an inbound message."""
-    match kind:
-        case "text":
-            return str(part["body"])
-        case "button":
-            return str(part["text"])
-        case "reaction":
-            return str(part.get("emoji", ""))
-        case "interactive":
-            answer = part.get(part["type"], {})
-            return str(answer.get("title", ""))
-        case "image" | "document" | "video":
-            return str(part.get("caption", ""))
-        case _:
-            return ""
-
-
-def _moment(item: Mapping[str, Any]) -> datetime | None:
-    """`timestamp`: seconds since 1970, as text."""
-    try:
-        return datetime.fromtimestamp(int(item["timestamp"]), UTC)
-    except (LookupError, ValueError, OverflowError, OSError, TypeError):
-        return None

@@ -147,6 +147,36 @@ def test_several_entries_with_statuses_and_messages() -> None:
     assert found.at == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 
 
+GOOD = {"id": "w1", "from": "15555550122", "type": "text", "text": {"body": "Hi"}}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"id": "w2", "type": "text", "text": {"body": "Who?"}},  # without `from`
+        GOOD | {"from": 7},
+        GOOD | {"from": "nobody"},
+        GOOD | {"from": ["15555550122"]},
+        GOOD | {"id": None},
+        GOOD | {"text": "Hi"},
+        {"id": "w2", "from": "15555550122"},
+        {"id": "w2", "from": "15555550122", "type": "image", "image": {}},
+        "text",
+        None,
+    ],
+    ids=repr,
+)
+def test_a_message_that_is_none_keeps_no_other_from_being_read(bad: Any) -> None:
+    status = {"id": "w3", "status": "read"}
+    value = change(messages=[bad, GOOD], statuses=[{"id": "w4"}, status], contacts=[bad])
+    reading = PROVIDER.read(account(), posted({"entry": ["?", {"id": "x"}, value]}))
+    assert [m.reference for m in reading.messages] == ["w1"]
+    assert [r.reference for r in reading.receipts] == ["w3"]
+    assert [u.part for u in reading.unread] == ["?", {"id": "x"}, {"id": "w4"}, bad]
+    assert reading.unread[2].reason == "status: Field required"
+    assert not any("Who?" in unread.reason for unread in reading.unread)
+
+
 BUTTON = {"type": "button_reply", "button_reply": {"id": "y", "title": "Yes"}}
 
 
