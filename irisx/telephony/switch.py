@@ -24,6 +24,9 @@ from irisx.telephony.esl.wire import Event
 
 log = structlog.get_logger()
 
+#: Whose phone a leg is: an agent's key.
+AGENT_VARIABLE = "irisx_agent"
+
 _FORGET_EVERY_SECONDS = 0.05
 #: Dumps asked for in one write: some 8 kB each, and events wait behind them.
 _DUMPS = 100
@@ -45,6 +48,8 @@ class Distribution(Protocol):
     ) -> None: ...
     def resume(self, switch: "Switch", call: LiveCall, dump: Event) -> None: ...
     def take_up(self, keys: int) -> Callable[[], None]: ...
+    def engaged(self, call: LiveCall, agent_id: int, leg: str, *, talks: bool) -> None: ...
+    def released(self, call: LiveCall, agent_id: int, leg: str) -> None: ...
 
 
 class Switch:

@@ -11,9 +11,12 @@ from irisx.kernel.db import transaction
 from irisx.telephony.calls.models import Recording, RecordingStatus
 from irisx.telephony.ivr import messages
 from irisx.telephony.ivr.visit_models import Message
+from irisx.tenancy import agents as tenancy_agents
 from irisx.tenancy import sip_accounts
 from irisx.tenancy.access import SYSTEM
+from irisx.tenancy.agent_models import AgentStatus
 from irisx.tenancy.models import PhoneNumber, Tenant
+from tests.contract import acd
 from tests.contract.rig import STAYS, Machine, Rig, machine, rig
 from tests.sipp import Sipp, needs_sipp
 from tests.switches import needs_freeswitch
@@ -113,16 +116,21 @@ def test_an_agent_calls_out_with_the_tenants_number(
     line: Rig, account: sip_accounts.Issued
 ) -> None:
     far_end = line.far_end(STAYS)
+    contact = {"type": "sip", "sip_account_id": account.row.id}
+    ann = tenancy_agents.create(SYSTEM, line.tenant.id, name="Ann", contact=contact)
+    tenancy_agents.set_status(SYSTEM, line.tenant.id, ann.id, AgentStatus.AVAILABLE, None)
     phone = Sipp(
         "uac_auth",
         agents(line),
         caller=account.row.username,
         password=account.password,
         service=far_end,
-        hold_ms=1000,
+        hold_ms=2000,
     )
     row = wait_until(lambda: next(iter(line.rows()), None))
+    assert acd.wait_status(line, ann, "busy").activity_call == row.id  # for the queues too
     call = line.wait_status(row.id, "completed", timeout=20)
+    acd.wait_status(line, ann, "available")
     assert (call.direction.value, call.from_number, call.to_number) == (
         "outbound",
         line.number,

@@ -21,6 +21,7 @@ from irisx.kernel.clock import now
 from irisx.kernel.ids import row_key
 from irisx.telephony.acd import queues, roster, settling, voicemail
 from irisx.telephony.acd.alarm import Alarm
+from irisx.telephony.acd.engagements import Engagement
 from irisx.telephony.acd.entering import Entering
 from irisx.telephony.acd.ledger import Ledger
 from irisx.telephony.acd.models import Queue
@@ -224,6 +225,24 @@ class Center:
             gevent.spawn(voicemail.take_message, switch, call, target, wideband)
         else:
             forward(switch, call, connect.text_of(target.model_dump()), None)
+
+    # -- agents in other calls --------------------------------------------------------------------
+
+    def engaged(self, call: LiveCall, agent_id: int, leg: str, *, talks: bool) -> None:
+        """A leg to an agent's phone that no queue rings is there, or (`talks`) answered."""
+        try:
+            room = self._room(call.tenant_id)
+        except SQLAlchemyError as error:
+            log.warning("acd.agent_unknown", sid=call.sid, error=str(error)[:200])
+            return
+        if room is not None:
+            room.engaged(agent_id, leg, Engagement(call.id, talks))
+
+    def released(self, call: LiveCall, agent_id: int, leg: str) -> None:
+        """Such a leg is gone."""
+        room = self._rooms.get(call.tenant_id)
+        if room is not None:
+            room.released(agent_id, leg)
 
     # -- after an engine was lost -----------------------------------------------------------------
 

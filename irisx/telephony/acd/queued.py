@@ -26,13 +26,14 @@ from irisx.telephony.acd.models import OfferOutcome, QueueCallStatus
 from irisx.telephony.acd.records import QueueRecord
 from irisx.telephony.acd.states import outcome_of
 from irisx.telephony.calls import connect
+from irisx.telephony.calls.engaged import OF_QUEUE
 from irisx.telephony.calls.live import LiveCall
 from irisx.telephony.esl import commands
 from irisx.telephony.esl.commands import Endpoint
 from irisx.telephony.esl.errors import CommandRefused, CommandTimeout, EslError, UnsafeValue
 from irisx.telephony.esl.wire import Event
 from irisx.telephony.provisioning import SIP_DOMAIN
-from irisx.telephony.switch import Switch, leg_variables
+from irisx.telephony.switch import AGENT_VARIABLE, Switch, leg_variables
 
 if TYPE_CHECKING:
     from irisx.telephony.acd.room import Room
@@ -42,7 +43,6 @@ log = structlog.get_logger()
 
 #: The queue that a channel is in, as JSON; another engine goes on from it.
 VARIABLE = "irisx_queue"
-AGENT_VARIABLE = "irisx_agent"
 #: An agent's leg that no engine bridges ends by itself.
 _ALONE_SECONDS = 30
 _PATIENCE_SECONDS = 15
@@ -234,7 +234,7 @@ class QueuedCall:
         return way.endpoint
 
     def _leg_variables(self, agent: "AgentFacts") -> dict[str, str]:
-        variables = leg_variables(self.call, "agent") | {
+        variables = leg_variables(self.call, OF_QUEUE) | {
             "origination_caller_id_number": self.call.customer_number,
             "origination_caller_id_name": self.call.customer_number,
             "ignore_early_media": "true",
@@ -245,10 +245,10 @@ class QueuedCall:
         }
         return variables | _AUTO_ANSWER if self.entering.auto_answer else variables
 
-    def withdraw(self, agent_id: int) -> None:
+    def withdraw(self, agent_id: int, outcome: OfferOutcome | None = None) -> None:
         """Stop ringing an agent; `offer_ended` is told when the phone is quiet."""
         caller_left = self._state is _State.LEFT
-        outcome = OfferOutcome.CALLER_LEFT if caller_left else OfferOutcome.LOST_RACE
+        outcome = outcome or (OfferOutcome.CALLER_LEFT if caller_left else OfferOutcome.LOST_RACE)
         for leg, ring in self.rings.items():
             if ring.agent == agent_id and not ring.over and leg != self.leg:
                 ring.outcome = ring.outcome or outcome

@@ -18,9 +18,10 @@ from sqlalchemy.orm import Session
 
 from irisx.kernel.clock import now
 from irisx.telephony.acd import roster
+from irisx.telephony.acd.engagements import Engagement, Engagements
 from irisx.telephony.acd.estimate import spoken_position, spoken_wait
 from irisx.telephony.acd.matching import Matcher
-from irisx.telephony.acd.models import OfferOutcome, QueueCall
+from irisx.telephony.acd.models import OfferOutcome, QueueCall, QueueCallStatus
 from irisx.telephony.acd.queued import QueuedCall
 from irisx.telephony.acd.roster import AgentFacts, QueueFacts, Roster
 from irisx.telephony.acd.rules import Caller, Decision, Expire, Offer, Seat, Withdraw
@@ -62,6 +63,7 @@ class Room:
         self.calls: dict[str, QueuedCall] = {}
         self.talks: dict[int, QueuedCall] = {}
         self.wraps: dict[int, WrapUp] = {}
+        self.elsewhere = Engagements()
         self._alarm_at: float | None = None
         self.refresh(found)
 
@@ -98,6 +100,8 @@ class Room:
             self._wrap_up_over(agent_id)  # the agent is done
         elif agent.row.activity is Activity.WRAP_UP and agent_id not in self.talks:
             self._wrap_up_known(agent)
+        if agent.row.activity is None and self.elsewhere.call_of(agent_id) is not None:
+            self._settle_activity(agent_id)
         self._seat(agent_id)
 
     def _seat(self, agent_id: int, alone_until: float = 0.0) -> None:
@@ -105,7 +109,7 @@ class Room:
         agent = self.agents.get(agent_id)
         if agent is None:
             return
-        engaged = agent_id in self.talks or agent_id in self.wraps
+        engaged = agent_id in self.talks or agent_id in self.wraps or self.elsewhere.has(agent_id)
         seat = Seat(
             id=agent_id,
             skills=agent.row.skills,
@@ -123,6 +127,10 @@ class Room:
         """All calls are taken up: agents may be rung."""
         for queued in list(self.talks.values()):
             queued.agent_missing()
+        for agent_id, agent in self.agents.items():
+            idle = agent_id not in self.talks and self.elsewhere.call_of(agent_id) is None
+            if idle and agent.row.activity is Activity.CALL:
+                self._left_call(agent_id, agent.row.activity_call)
         self.open = True
         for agent_id in list(self.agents):
             self._seat(agent_id)
@@ -274,11 +282,9 @@ class Room:
 
         def write(session: Session, row: Agent) -> None:
             row.missed_offers = 0
-            agent_status.take_up(session, row, Activity.CALL, call=call_id)
-            work = {"agent_id": row.id, "channel": roster.VOICE, "reference": str(call_id)}
-            session.execute(insert(AgentWork).values(work).on_conflict_do_nothing())
 
         self._write(agent_id, write)
+        self._take_up(agent_id, Activity.CALL, call_id)
 
     def talk_over(self, queued: QueuedCall, agent_id: int) -> None:
         """Either has hung up: wrap-up, or the next caller at once."""
@@ -286,38 +292,23 @@ class Room:
         if self.talks.get(agent_id) is queued:
             del self.talks[agent_id]
         agent, options = self.agents.get(agent_id), queued.queue.options
+        call_id = queued.call.id
         seconds = options.wrap_up_seconds
         if agent is not None and agent.row.wrap_up_seconds is not None:
             seconds = agent.row.wrap_up_seconds
         until = None
         if not options.wrap_up_code_required:
             until = now() + timedelta(seconds=seconds)
-        wraps = bool(seconds) or options.wrap_up_code_required
-        if agent is not None:
-            agent.row.activity = Activity.WRAP_UP if wraps else None
-            agent.row.idle_since = now()
-        if wraps:
-            self._wrap_up(agent_id, WrapUp(now(), _epoch(until), queued.call.id, queued))
+        self._write(agent_id, lambda session, row: _work_done(session, row.id, call_id))
+        if seconds or options.wrap_up_code_required:
+            if agent is not None:
+                agent.row.activity, agent.row.idle_since = Activity.WRAP_UP, now()
+            self._wrap_up(agent_id, WrapUp(now(), _epoch(until), call_id, queued))
+            self._take_up(agent_id, Activity.WRAP_UP, call_id, until)
         else:
             self._handled(queued, 0)
-        call_id = queued.call.id
+            self._settle_activity(agent_id)
         self._seat(agent_id)
-
-        def write(session: Session, row: Agent) -> None:
-            activity = Activity.WRAP_UP if wraps else None
-            agent_status.take_up(session, row, activity, call=call_id, until=until)
-            self._work_done(session, row.id, call_id)
-
-        self._write(agent_id, write)
-
-    def _work_done(self, session: Session, agent_id: int, call_id: UUID) -> None:
-        session.execute(
-            delete(AgentWork).where(
-                AgentWork.agent_id == agent_id,
-                AgentWork.channel == roster.VOICE,
-                AgentWork.reference == str(call_id),
-            )
-        )
 
     def _wrap_up(self, agent_id: int, wrap: WrapUp) -> None:
         self.wraps[agent_id] = wrap
@@ -337,19 +328,11 @@ class Room:
         wrap = self.wraps.get(agent_id)
         if wrap is None or wrap.until is None or wrap.until > time.time():
             return  # done already, or extended
-        call = self._wrap_up_over(agent_id)
-        if (agent := self.agents.get(agent_id)) is not None:
-            agent.row.activity = None
+        self._wrap_up_over(agent_id)
+        self._settle_activity(agent_id)
         self._seat(agent_id)
 
-        def write(session: Session, row: Agent) -> None:
-            if row.activity is Activity.WRAP_UP and call in (None, row.activity_call):
-                agent_status.take_up(session, row, None)
-
-        self._write(agent_id, write)
-
-    def _wrap_up_over(self, agent_id: int) -> UUID | None:
-        """The call whose wrap-up it was."""
+    def _wrap_up_over(self, agent_id: int) -> None:
         wrap = self.wraps.pop(agent_id)
         agent = self.agents.get(agent_id)
         if agent is not None:
@@ -362,12 +345,76 @@ class Room:
             theirs = (QueueCall.call_id == wrap.call_id, QueueCall.agent_id == agent_id)
             change = update(QueueCall).where(*theirs).values(wrap_ms=wrap_ms)
             self.center.ledger.add(lambda session: session.execute(change))
-        return wrap.call_id
 
     def _handled(self, queued: QueuedCall, wrap_ms: int) -> None:
         queued.queue.estimator.handled(((queued.record.talk_ms or 0) + wrap_ms) / 1000)
 
+    # -- calls that no queue gave them ------------------------------------------------------------
+
+    def engaged(self, agent_id: int, leg: str, engagement: Engagement) -> None:
+        """An agent's phone rings for another call, or the agent talks on it."""
+        if not self.elsewhere.add(agent_id, leg, engagement):
+            return
+        seat = self.matcher.seat(agent_id)
+        if engagement.talks:
+            offered = self.calls.get(seat.offer or "") if seat is not None else None
+            if offered is not None:  # the caller is for somebody else
+                offered.withdraw(agent_id, OfferOutcome.WITHDRAWN)
+            self._settle_activity(agent_id)
+        self._seat(agent_id)
+
+    def released(self, agent_id: int, leg: str) -> None:
+        """An agent's phone is done with another call."""
+        gone = self.elsewhere.remove(agent_id, leg)
+        if gone is None:
+            return
+        if gone.talks:
+            self._write(agent_id, lambda session, row: _work_done(session, row.id, gone.call_id))
+            self._settle_activity(agent_id)
+        self._seat(agent_id)
+
+    def _settle_activity(self, agent_id: int) -> None:
+        """What an agent does who is in no call of a queue, nor in the work after one."""
+        if agent_id in self.talks or agent_id in self.wraps:
+            return
+        call_id = self.elsewhere.call_of(agent_id)
+        activity = None if call_id is None else Activity.CALL
+        if (agent := self.agents.get(agent_id)) is not None:
+            agent.row.activity, agent.row.activity_call = activity, call_id
+            agent.row.idle_since = now()
+        self._take_up(agent_id, activity, call_id)
+
+    def _left_call(self, agent_id: int, call_id: UUID | None) -> None:
+        """An engine that is gone had the agent in a call, in which the agent is no longer."""
+
+        def write(session: Session, row: Agent) -> None:
+            talks = select(QueueCall.id).where(
+                QueueCall.call_id == call_id,
+                QueueCall.agent_id == row.id,
+                QueueCall.status == QueueCallStatus.TALKING,
+            )
+            if row.activity_call == call_id and session.scalar(talks.limit(1)) is None:
+                agent_status.take_up(session, row, None)
+                _work_done(session, row.id, call_id)
+
+        self._write(agent_id, write)
+
     # -- rows -------------------------------------------------------------------------------------
+
+    def _take_up(
+        self,
+        agent_id: int,
+        activity: Activity | None,
+        call_id: UUID | None,
+        until: datetime | None = None,
+    ) -> None:
+        def write(session: Session, row: Agent) -> None:
+            agent_status.take_up(session, row, activity, call=call_id, until=until)
+            if activity is Activity.CALL:
+                work = {"agent_id": row.id, "channel": roster.VOICE, "reference": str(call_id)}
+                session.execute(insert(AgentWork).values(work).on_conflict_do_nothing())
+
+        self._write(agent_id, write)
 
     def _write(self, agent_id: int, change: Callable[[Session, Agent], None]) -> None:
         def write(session: Session) -> None:
@@ -376,6 +423,16 @@ class Room:
                 change(session, row)
 
         self.center.ledger.add(write)
+
+
+def _work_done(session: Session, agent_id: int, call_id: UUID | None) -> None:
+    session.execute(
+        delete(AgentWork).where(
+            AgentWork.agent_id == agent_id,
+            AgentWork.channel == roster.VOICE,
+            AgentWork.reference == str(call_id),
+        )
+    )
 
 
 def _epoch(moment: datetime | None) -> float | None:

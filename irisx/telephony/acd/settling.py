@@ -4,15 +4,16 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from irisx.kernel.clock import now
 from irisx.kernel.db import transaction
+from irisx.telephony.acd import roster
 from irisx.telephony.acd.models import QueueCall, QueueCallStatus
 from irisx.telephony.calls.models import Call
 from irisx.telephony.calls.states import ENDED
 from irisx.tenancy import agent_status
-from irisx.tenancy.agent_models import Activity, Agent
+from irisx.tenancy.agent_models import Activity, Agent, AgentWork
 
 _LIVE = (QueueCallStatus.WAITING, QueueCallStatus.TALKING)
 
@@ -58,6 +59,11 @@ def settle(tenant_id: int, live: Collection[UUID]) -> bool:
         for record, ended_at in records:
             _end(record, ended_at)
         for agent in agents:
+            session.execute(
+                delete(AgentWork).where(
+                    AgentWork.agent_id == agent.id, AgentWork.channel == roster.VOICE
+                )
+            )
             agent_status.take_up(session, agent, None)
         return bool(records or agents)
 

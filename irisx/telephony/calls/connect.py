@@ -5,7 +5,7 @@ Which destination is tried and by which carriers stands in the leg's variables; 
 attempt is an event that any engine can act on.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
 import structlog
@@ -24,7 +24,7 @@ from irisx.telephony.esl.commands import Endpoint
 from irisx.telephony.esl.errors import UnsafeValue
 from irisx.telephony.esl.wire import Event
 from irisx.telephony.provisioning import CARRIER_PROFILE, SIP_DOMAIN
-from irisx.telephony.switch import Switch, leg_variables
+from irisx.telephony.switch import AGENT_VARIABLE, Switch, leg_variables
 from irisx.tenancy.models import DestinationType
 
 log = structlog.get_logger()
@@ -37,10 +37,16 @@ _last_resolved: dict[tuple[int, str], Target] = {}
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What to dial; `carriers`: by which carrier, if by one."""
+    """What to dial; `carriers`: by which carrier, if by one; `agent`: whose phone it is."""
 
     endpoint: Endpoint
     carriers: Tried = frozenset()
+    agent: int | None = None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What the leg is to carry of it."""
+        return {} if self.agent is None else {AGENT_VARIABLE: str(self.agent)}
 
 
 def connect(switch: Switch, call: LiveCall, destination: str, tried: Tried = frozenset()) -> None:
@@ -75,7 +81,8 @@ def connect(switch: Switch, call: LiveCall, destination: str, tried: Tried = fro
         "ringback": call.ringing.music or "",
     }
     switch.run(*(commands.uuid_setvar(call.uuid, name, steps[name]) for name in steps))
-    variables = leg_variables(call, "partner") | {
+    variables = leg_variables(call, "partner") | way.variables
+    variables |= {
         "origination_uuid": str(partner),
         "origination_caller_id_number": call.ringing.caller_id or call.from_number,
         "origination_caller_id_name": call.ringing.caller_id or call.from_number,
@@ -145,9 +152,10 @@ def way_to(
     """
     target = _resolve(destination, call.tenant_id)
     if target.type is DestinationType.NUMBER:
-        return _by_carrier(switch, call, target, leg, tried)
+        way = _by_carrier(switch, call, target, leg, tried)
+        return way and replace(way, agent=target.agent)
     if target.type is DestinationType.AGENT:
-        return Way(commands.registered(target.address, SIP_DOMAIN))
+        return Way(commands.registered(target.address, SIP_DOMAIN), agent=target.agent)
     if target.type is not DestinationType.SIP:
         raise invalid("destination", f"{destination} is nobody who can be rung")
     return Way(commands.sofia(CARRIER_PROFILE, target.address))

@@ -5,7 +5,7 @@ is parked, and `park_after_bridge` keeps a leg whose other side leaves.
 """
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import gevent
 import structlog
@@ -46,7 +46,7 @@ def start(switch: Switch, call: LiveCall, args: _Args) -> dict[str, Any]:
     switch.legs[call.consult] = call
     partner = part(switch, call)
     switch.execute(partner, ("playback", _RINGBACK))
-    gevent.spawn(_ring, switch, call, way.endpoint, consulted)
+    gevent.spawn(_ring, switch, call, way, consulted)
     return {}
 
 
@@ -91,8 +91,8 @@ def _bridge(switch: Switch, leg: str, other: str) -> None:
     switch.connection.bgapi(commands.uuid_bridge(leg, other)).wait(_BRIDGE_SECONDS)
 
 
-def _ring(switch: Switch, call: LiveCall, endpoint: commands.Endpoint, consulted: Any) -> None:
-    variables = {
+def _ring(switch: Switch, call: LiveCall, way: connect.Way, consulted: UUID) -> None:
+    variables = way.variables | {
         "origination_caller_id_number": call.from_number,
         "origination_caller_id_name": call.from_number,
         "ignore_early_media": "true",
@@ -101,7 +101,7 @@ def _ring(switch: Switch, call: LiveCall, endpoint: commands.Endpoint, consulted
         "park_after_bridge": "true",
     }
     try:
-        switch.dial(call, endpoint, variables, consulted).wait(connect.RING_SECONDS + 15)
+        switch.dial(call, way.endpoint, variables, consulted).wait(connect.RING_SECONDS + 15)
         partner = call.consulting
         if call.consult == str(consulted) and partner is not None:
             _bridge(switch, partner, call.consult)

@@ -3,13 +3,14 @@
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import gevent
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, WithJsonSchema
 from pydantic import ValidationError as PydanticError
-from sqlalchemy import select
+from sqlalchemy import Select, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from irisx.kernel import http
 from irisx.kernel.db import transaction
@@ -18,7 +19,7 @@ from irisx.kernel.ids import row_key
 from irisx.telephony.acd.models import Queue
 from irisx.telephony.ivr.models import IvrFlow
 from irisx.tenancy import assistants
-from irisx.tenancy.agent_models import Agent
+from irisx.tenancy.agent_models import Agent, AgentStatus
 from irisx.tenancy.barring import check_destination
 from irisx.tenancy.models import Carrier, DestinationType, SipAccount, Tenant
 from irisx.tenancy.settings import TenantSettings
@@ -130,10 +131,11 @@ _DESTINATION: TypeAdapter[Destination] = TypeAdapter(Destination)
 class Target:
     """What the engine dials. `address`: an E.164 number, `user@host[:port][;transport=…]`, the
     user name with which an agent's phone registers, or the id of a flow, a queue or an assistant,
-    which are not dialled."""
+    which are not dialled. `agent`: whose phone it is."""
 
     type: DestinationType
     address: str
+    agent: int | None = None
 
 
 def parse(raw: Mapping[str, Any], field: str = "destination") -> Destination:
@@ -189,29 +191,35 @@ def _person(tenant_id: int, person: str, field: str) -> Target:
     """The phone of an agent, or of a SIP account."""
     with transaction() as session:
         if person.startswith("sip_"):
-            username = session.scalar(
-                select(SipAccount.username).where(
-                    SipAccount.tenant_id == tenant_id, SipAccount.id == row_key("sip", person)
-                )
-            )
-            number = None
+            key = row_key("sip", person)
+            mine = select(SipAccount.username).where(SipAccount.tenant_id == tenant_id)
+            username = session.scalar(mine.where(SipAccount.id == key))
+            number, agent = None, session.scalar(agent_at(key))
         else:
+            agent = row_key("agent", person)
             contact = session.execute(
                 select(SipAccount.username, Agent.phone_number)
                 .select_from(Agent)
                 .outerjoin(SipAccount, SipAccount.id == Agent.sip_account_id)
-                .where(
-                    Agent.tenant_id == tenant_id,
-                    Agent.id == row_key("agent", person),
-                    Agent.deleted_at.is_(None),
-                )
+                .where(Agent.tenant_id == tenant_id, Agent.id == agent, Agent.deleted_at.is_(None))
             ).one_or_none()
             username, number = contact or (None, None)
     if number is not None:
-        return resolve(NumberDestination(type="number", to=number), tenant_id, field)
+        target = resolve(NumberDestination(type="number", to=number), tenant_id, field)
+        return replace(target, agent=agent)
     if username is None:
         raise invalid(field, f"there is no agent {person} who can be rung")
-    return Target(DestinationType.AGENT, username)
+    return Target(DestinationType.AGENT, username, agent)
+
+
+def agent_at(account: InstrumentedAttribute[int] | int) -> Select[int]:
+    """Who sits at the phone of a SIP account: an agent who is logged in, if several share it."""
+    return (
+        select(Agent.id)
+        .where(Agent.sip_account_id == account, Agent.deleted_at.is_(None))
+        .order_by(Agent.chosen == AgentStatus.OFFLINE, Agent.id)
+        .limit(1)
+    )
 
 
 def check_queue(tenant_id: int, queue_id: str, field: str) -> None:

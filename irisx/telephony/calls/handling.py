@@ -13,7 +13,7 @@ from irisx.kernel.jobs import wake
 from irisx.settings import get_settings
 from irisx.telephony import taps
 from irisx.telephony.amd import live as amd
-from irisx.telephony.calls import capacity, connect, inbound
+from irisx.telephony.calls import capacity, connect, engaged, inbound
 from irisx.telephony.calls.ended import Ended
 from irisx.telephony.calls.forward import forward
 from irisx.telephony.calls.live import LiveCall, channel_time, end_of, event_key
@@ -211,6 +211,8 @@ def finish(switch: Switch, call: LiveCall, end: Ended) -> None:
     call.finish(end)
     if call.queued is not None:
         call.queued.end(end.ended_at)
+    for leg in list(call.agents):
+        engaged.over(switch, call, leg)
     if call.flow is not None:
         call.flow.end()
     amd.give_up(switch, call, "hung_up")
@@ -234,6 +236,11 @@ def finish(switch: Switch, call: LiveCall, end: Ended) -> None:
 # -- other legs of the call -----------------------------------------------------------------------
 
 
+def _other_answered(switch: Switch, call: LiveCall, event: Event) -> None:
+    call.note(event_key(event), event.timestamp, "leg.answered")
+    engaged.began(switch, call, event)
+
+
 def _other_parked(switch: Switch, call: LiveCall, event: Event) -> None:
     call.parked.add(event["Unique-ID"])
     supervision.parked(switch, call, event)
@@ -249,6 +256,7 @@ def _other_left(switch: Switch, call: LiveCall, event: Event) -> None:
         call.partner = None
     if call.consult == channel:
         call.consult = None
+    engaged.over(switch, call, channel)
     cause = event.get("Hangup-Cause", "")
     call.note(event_key(event), event.timestamp, "leg.ended", {"leg": channel, "cause": cause})
     supervision.left(switch, call, channel, cause)
@@ -279,9 +287,10 @@ _CUSTOMER: dict[str, _Handler] = {
 }
 
 _OTHER_LEG: dict[str, _Handler] = {
+    "CHANNEL_CREATE": engaged.began,
     "CHANNEL_PROGRESS": _noted("leg.ringing"),
     "CHANNEL_PROGRESS_MEDIA": _noted("leg.ringing"),
-    "CHANNEL_ANSWER": _noted("leg.answered"),
+    "CHANNEL_ANSWER": _other_answered,
     "CHANNEL_PARK": _other_parked,
     "CHANNEL_HOLD": _noted("leg.held"),
     "CHANNEL_UNHOLD": _noted("leg.unheld"),

@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from irisx.kernel.db import reading, transaction
 from irisx.settings import get_settings
-from irisx.telephony.calls import connect
+from irisx.telephony.calls import connect, destinations, engaged
 from irisx.telephony.calls.forward import forward
 from irisx.telephony.calls.live import LiveCall, channel_time, unseen_end
 from irisx.telephony.calls.models import Call
@@ -23,7 +23,7 @@ from irisx.telephony.esl import commands
 from irisx.telephony.esl.errors import CommandRefused
 from irisx.telephony.esl.wire import Event
 from irisx.telephony.missed import Ingress, MissedCall
-from irisx.telephony.switch import Switch, leg_variables
+from irisx.telephony.switch import AGENT_VARIABLE, Switch, leg_variables
 from irisx.tenancy.models import PhoneNumber, SipAccount, Tenant, TenantStatus
 from irisx.tenancy.settings import TenantSettings
 
@@ -43,7 +43,8 @@ _PRESENTABLE = re.compile(r"[A-Za-z0-9+*#._-]{1,64}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose call it is. `refusal`: the cause with which it is turned away, if it is."""
+    """Whose call it is. `refusal`: the cause with which it is turned away, if it is. `agent`: who
+    calls out."""
 
     tenant_id: int
     direction: Direction
@@ -52,6 +53,7 @@ class Owner:
     destination: str | None = None
     record: bool = False
     refusal: str | None = None
+    agent: int | None = None
 
 
 _last_seen: dict[str, Owner] = {}
@@ -67,7 +69,9 @@ def take(switch: Switch, event: Event) -> None:
         switch.forget_end(channel)
         return
     call = _record(switch, event, owner)
-    in_time = _take_channel(switch, call, event)
+    in_time = _take_channel(switch, call, event, owner.agent)
+    if owner.agent is not None and owner.refusal is None:
+        engaged.begin(switch, call, owner.agent, channel, talks=True)
     if owner.refusal is not None:
         connect.hang_up(switch, call, owner.refusal)
     elif owner.destination is None:
@@ -79,13 +83,16 @@ def take(switch: Switch, event: Event) -> None:
         switch.run(commands.uuid_transfer_to_park(channel))
 
 
-def _take_channel(switch: Switch, call: LiveCall, event: Event) -> bool:
+def _take_channel(switch: Switch, call: LiveCall, event: Event, agent: int | None) -> bool:
     """Stop the dialplan's timer, and give the channel what every leg of ours has.
 
     False: the caller is being told already that nobody answers.
     """
+    wanted = leg_variables(call)
+    if agent is not None:
+        wanted[AGENT_VARIABLE] = str(agent)
     variables = {  # but those that the dialplan has set
-        name: value for name, value in leg_variables(call).items() if event.variable(name) != value
+        name: value for name, value in wanted.items() if event.variable(name) != value
     }
     steps = (
         commands.sched_del(call.uuid),
@@ -160,7 +167,13 @@ _OWNER_OF_NUMBER = (
     .where(PhoneNumber.number == bindparam("called"), Tenant.status != TenantStatus.DELETED)
 )
 _OWNER_OF_ACCOUNT = (
-    select(Tenant.id, Tenant.status, Tenant.settings, _LIVE_CALLS)
+    select(
+        Tenant.id,
+        Tenant.status,
+        Tenant.settings,
+        destinations.agent_at(SipAccount.id).correlate(SipAccount).scalar_subquery(),
+        _LIVE_CALLS,
+    )
     .join(SipAccount, Tenant.id == SipAccount.tenant_id)
     .where(SipAccount.username == bindparam("username"))
 )
@@ -188,7 +201,7 @@ def _agents_call(connection: Connection, username: str, called: str) -> Owner | 
     row = connection.execute(_OWNER_OF_ACCOUNT, {"username": username}).one_or_none()
     if row is None:
         return SUSPENDED
-    tenant_id, status, stored, live = row
+    tenant_id, status, stored, agent, live = row
     settings = TenantSettings.model_validate(stored)
     first = select(PhoneNumber.number).where(PhoneNumber.tenant_id == tenant_id)
     number = settings.default_caller_id or connection.scalar(
@@ -202,6 +215,7 @@ def _agents_call(connection: Connection, username: str, called: str) -> Owner | 
         destination=called,
         record=settings.record_calls,
         refusal=_refusal(status, live, settings),
+        agent=agent,
     )
 
 

@@ -103,6 +103,7 @@ class LiveCall:
     it ended in `attempt_end`. `next_destination`: what to connect with when it is parked, after
     `next_whisper` (a file) was played to who answers.
     `canceled`: our side asked for the end. `carrier_legs`: other legs that take a carrier's place.
+    `agents`: whose phone a leg is that no queue rings (`calls/engaged.py`).
     `parked`: legs that are connected with nobody. `masked`: the recording is paused, and digits are
     not noted. `flow`: the IVR flow that the call is in, which decides what comes after a `bridge`;
     `talk`: its conversation with an assistant;
@@ -143,6 +144,7 @@ class LiveCall:
     recordings: int = 0
     masked: bool = False
     carrier_legs: set[str] = field(default_factory=set)
+    agents: dict[str, int] = field(default_factory=dict)
     parked: set[str] = field(default_factory=set)
     flow: InFlow | None = None
     talk: InTalk | None = None

@@ -21,7 +21,7 @@ from irisx.telephony import taps
 from irisx.telephony.acd import queued
 from irisx.telephony.amd import live as amd
 from irisx.telephony.assistants import run, talk
-from irisx.telephony.calls import connect, handling, inbound, outbound
+from irisx.telephony.calls import connect, engaged, handling, inbound, outbound
 from irisx.telephony.calls.ended import REALM, Ended, parse_ended
 from irisx.telephony.calls.forward import forward
 from irisx.telephony.calls.journal import unfinished_calls
@@ -212,6 +212,7 @@ def _catch_up(switch: Switch, call: LiveCall, dump: Event) -> None:
         handling.began(switch, call)
     campaign.catch_up(switch, call, dump.variable(campaign.VARIABLE))
     amd.resume(switch, call, dump)
+    engaged.began(switch, call, dump)
     call.partner = dump.variable("bridge_uuid") if _is_bridged(dump) else None
     if call.partner is not None:
         switch.legs[call.partner] = call
@@ -260,12 +261,13 @@ def _restore_leg(switch: Switch, dump: Event) -> None:
             switch.run(commands.uuid_kill(channel))
         return
     switch.legs[channel] = call
+    engaged.began(switch, call, dump)
     if leg == supervision.LEG:
         supervision.restore(switch, call, dump)
     elif leg == "consult":
         call.consult = channel
         call.consulting = dump.variable("bridge_uuid") or call.consulting
-    elif dump.variable("irisx_leg") == "agent":
+    elif leg == engaged.OF_QUEUE:
         if call.queued is not None:
             call.queued.leg_found(channel, dump)
         else:

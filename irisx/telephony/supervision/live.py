@@ -25,7 +25,6 @@ from irisx.telephony.calls import connect
 from irisx.telephony.calls.live import LiveCall, channel_time
 from irisx.telephony.calls.states import Direction
 from irisx.telephony.esl import commands
-from irisx.telephony.esl.commands import Endpoint
 from irisx.telephony.esl.errors import CommandRefused, EslError
 from irisx.telephony.esl.wire import Event
 from irisx.telephony.ivr import runner
@@ -110,13 +109,13 @@ def _ring(switch: Switch, call: LiveCall, supervisor: str, mode: Mode) -> Superv
     call.supervisions[found.leg] = found
     switch.legs[found.leg] = call
     _keep(switch, call, found)
-    gevent.spawn(_dial, switch, call, found, way.endpoint)
+    gevent.spawn(_dial, switch, call, found, way)
     return found
 
 
-def _dial(switch: Switch, call: LiveCall, found: Supervision, endpoint: Endpoint) -> None:
+def _dial(switch: Switch, call: LiveCall, found: Supervision, way: connect.Way) -> None:
     number = call.to_number if call.direction is Direction.INBOUND else call.from_number
-    variables = {
+    variables = way.variables | {
         "origination_caller_id_number": number,
         "origination_caller_id_name": number,
         "ignore_early_media": "true",
@@ -128,7 +127,7 @@ def _dial(switch: Switch, call: LiveCall, found: Supervision, endpoint: Endpoint
         "eavesdrop_enable_dtmf": "false",
     }
     try:
-        job = switch.dial(call, endpoint, variables, UUID(found.leg))
+        job = switch.dial(call, way.endpoint, variables, UUID(found.leg))
         job.wait(connect.RING_SECONDS + 15)
     except CommandRefused as refusal:
         cause = refusal.text.removeprefix("-ERR ").strip()
