@@ -14,6 +14,7 @@ class Received:
     path: str
     headers: dict[str, str]
     body: bytes
+    query: str = ""
 
 
 @dataclass
@@ -46,6 +47,7 @@ class Receiver:
                 if name.startswith("HTTP_")
             },
             environ["wsgi.input"].read(),
+            environ["QUERY_STRING"],
         )
         self.received.append(request)
         answer = self.answer(request)

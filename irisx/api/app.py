@@ -63,6 +63,7 @@ from irisx.api.v1 import (
     wallboard,
     webhooks,
     whatsapp,
+    whatsapp_templates,
 )
 from irisx.kernel.errors import IrisxError, Unavailable
 
@@ -76,6 +77,7 @@ ROUTERS: Sequence[Router] = (
     calls.router,
     sms.router,
     whatsapp.router,
+    whatsapp_templates.router,
     messaging.router,
     contacts.router,
     conversations.router,

@@ -194,6 +194,15 @@ def unread(error: Exception, part: Any) -> Unread:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """What a provider says about an account rather than a message: `Channel.noticed` gets it."""
+
+    kind: str
+    data: Mapping[str, Any]
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """All that a receiver's request says, and what it is answered. `unread`: parts of it that were
     not understood, and are kept for a person to look at."""
@@ -201,6 +210,7 @@ class Reading:
     receipts: Sequence[Receipt] = ()
     messages: Sequence[Inbound] = ()
     unread: Sequence[Unread] = ()
+    notices: Sequence[Notice] = ()
     status: int = 200
     content_type: str = "text/plain"
     body: str = ""

@@ -82,7 +82,7 @@ def receive(channel: str, token: str, request: ReceiverRequest) -> Reading:
 def take(row: ProviderAccount, reading: Reading, exchange: Mapping[str, Any]) -> None:
     """Store a reading. `exchange`: what was said, for the log, without secrets. `unread`
     has none and can be stored."""
-    if not reading.receipts and not reading.messages and not reading.unread:
+    if not (reading.receipts or reading.messages or reading.unread or reading.notices):
         return
     with transaction() as session:
         named = [(row.id, r.reference) for r in reading.receipts if r.reference is not None]
@@ -100,6 +100,8 @@ def take(row: ProviderAccount, reading: Reading, exchange: Mapping[str, Any]) ->
                     account_id=row.id,
                     exchange=exchange,
                 )
+        for notice in reading.notices:
+            channel_of(row.channel).noticed(session, row, notice)
         for unread in reading.unread:
             _keep(session, row, unread)
 

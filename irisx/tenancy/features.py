@@ -26,6 +26,7 @@ CATALOGUE = {
     "recordings": "Listening to, listing and deleting recordings.",
     "sms": "Sending and listing text messages.",
     "translation": "Translating texts and detecting languages.",
+    "whatsapp": "Sending and listing WhatsApp messages, templates and media.",
     "webhooks": "Webhooks and their deliveries.",
 }
 

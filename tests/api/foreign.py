@@ -15,6 +15,7 @@ from irisx.messaging import accounts, suppressions
 from irisx.messaging.channels.email import templates as email_templates
 from irisx.messaging.channels.sms import service as sms_service
 from irisx.messaging.channels.sms.service import Text
+from irisx.messaging.channels.whatsapp.models import StoredTemplate, TemplateStatus
 from irisx.messaging.contacts import lists as contact_lists
 from irisx.messaging.provider import Inbound
 from irisx.messaging.receiving import store
@@ -79,6 +80,7 @@ class ForeignIds(dict[str, str]):
         "tenant_id": "ten",
         "user_id": "usr",
         "webhook_id": "whk",
+        "whatsapp_template_id": "wat",
     }
 
     def __init__(self, tenant_id: int) -> None:
@@ -168,6 +170,17 @@ class ForeignIds(dict[str, str]):
                 account_id=provider_account.id,
                 exchange={},
             )
+            whatsapp_template = StoredTemplate(
+                tenant_id=tenant_id,
+                business_account="",
+                name="theirs",
+                language="en",
+                category="UTILITY",
+                components=[],
+                status=TemplateStatus.APPROVED,
+                status_at=now(),
+            )
+            session.add(whatsapp_template)
         template = email_templates.create(
             SYSTEM, tenant_id, "Theirs", email_templates.Source("Theirs", None, "Theirs")
         )
@@ -268,4 +281,5 @@ class ForeignIds(dict[str, str]):
             template_id=template.row.public_id,
             user_id=user.public_id,
             webhook_id=public_id("whk", webhook.id),
+            whatsapp_template_id=whatsapp_template.public_id,
         )

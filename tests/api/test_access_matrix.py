@@ -69,6 +69,12 @@ class Row:
 
 WHATSAPP = {"to": "+15555550110", "type": "text", "text": {"body": "Hello"}}
 WHATSAPP_TEMPLATE = {"to": "+15555550110", "template_name": "welcome", "language": "en"}
+NEW_WHATSAPP_TEMPLATE = {
+    "name": "welcome",
+    "language": "en",
+    "category": "UTILITY",
+    "components": [{"type": "BODY", "text": "Hello"}],
+}
 SMS = {"to": "+15555550110", "body": "Hello"}
 BULK_SMS = {"recipients": ["+15555550110"], "body": "Hello"}
 CONSENT = {"channel": "sms", "action": "opt_out"}
@@ -298,6 +304,11 @@ ROWS = [
     Row("GET", "/v1/sms/{sid}", "sms:read"),
     Row("POST", "/v1/whatsapp/send", "whatsapp:write", WHATSAPP),
     Row("POST", "/v1/whatsapp/template", "whatsapp:write", WHATSAPP_TEMPLATE),
+    Row("GET", "/v1/whatsapp/templates", "whatsapp:read"),
+    Row("POST", "/v1/whatsapp/templates", "whatsapp:write", NEW_WHATSAPP_TEMPLATE),
+    Row("POST", "/v1/whatsapp/templates/sync", "whatsapp:write", {}),
+    Row("GET", "/v1/whatsapp/templates/{whatsapp_template_id}", "whatsapp:read"),
+    Row("DELETE", "/v1/whatsapp/templates/{whatsapp_template_id}", "whatsapp:write"),
     Row("GET", "/v1/whatsapp/messages", "whatsapp:read"),
     Row("GET", "/v1/whatsapp/messages/{sid}", "whatsapp:read"),
     Row("GET", "/v1/contacts", "contacts:read"),

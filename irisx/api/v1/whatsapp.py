@@ -1,5 +1,6 @@
 """`/v1/whatsapp`: WhatsApp messages out and in."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import Field, JsonValue, StringConstraints
@@ -15,6 +16,9 @@ from irisx.api.messages import (
 from irisx.api.schemas import Answer, Body, OffsetQuery
 from irisx.messaging.channels.whatsapp import service
 from irisx.messaging.channels.whatsapp.content import (
+    LanguageCode,
+    TemplateName,
+    WhatsAppComponent,
     WhatsAppContent,
     WhatsAppLanguage,
     WhatsAppTemplate,
@@ -64,14 +68,10 @@ class WhatsAppSendRequest(WhatsAppAddressed, WhatsAppContent):
 
 
 class WhatsAppTemplateRequest(WhatsAppAddressed):
-    template_name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,512}$")] = Field(
-        examples=["order_confirmation"]
-    )
-    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(_[A-Za-z]{2,4})?$")] = Field(
-        examples=["en"]
-    )
-    components: list[dict[str, JsonValue]] = Field(
-        default_factory=list, max_length=20, description="As the Cloud API has them."
+    template_name: TemplateName
+    language: LanguageCode
+    components: list[WhatsAppComponent] = Field(
+        default_factory=list, max_length=20, description="What fills the template's variables."
     )
 
 
@@ -108,14 +108,16 @@ def send_whatsapp_message(caller: Caller, body: WhatsAppSendRequest) -> dict[str
     "/v1/whatsapp/template", access=_WRITE, answer=WhatsAppMessage, status=201, rate=Rate.SMS
 )
 def send_whatsapp_template(caller: Caller, body: WhatsAppTemplateRequest) -> dict[str, Any]:
-    """Send a template that Meta has approved, at any time."""
+    """Send a template that Meta has approved, at any time. What is known of it is checked first:
+    409 TEMPLATE_NOT_APPROVED, 400 for variables that are not filled."""
     template = WhatsAppTemplate(
         name=body.template_name,
         language=WhatsAppLanguage(code=body.language),
         components=body.components,
     )
     content = WhatsAppContent(type="template", template=template)
-    return _shown(service.send(caller, body.to, body.draft(content)))
+    draft = replace(body.draft(content), template_fields="")
+    return _shown(service.send(caller, body.to, draft))
 
 
 @router.get("/v1/whatsapp/messages", access=_READ, answer=WhatsAppList)

@@ -55,6 +55,7 @@ EVENTS: dict[str, str] = {
     "whatsapp.failed": "WhatsApp message failed or expired: error_code, status",
     "whatsapp.unknown": "WhatsApp message may have been sent: the provider's answer is missing",
     "whatsapp.received": "Inbound WhatsApp message",
+    "whatsapp.template_updated": "A WhatsApp template got another status: name, status, reason",
     "voicemail.received": "A caller left a message: mailbox, from, duration_ms",
     "queue.entered": "A caller waits in a queue: queue_id, call_sid, position",
     "queue.answered": "An agent talks to a caller of a queue: agent_id, wait_ms",

@@ -24,7 +24,8 @@ and whose name stands in `NAMES`. The pipeline does the rest for it:
   conversation and contact (`Inbound.name`, `Inbound.thread`), `Channel.window` sets
   `window_expires_at`, and `POST /v1/conversations/{id}/reply` calls the channel's `reply`.
 - *After an inbound message* the pipeline calls the channel's `received(session, message)`, in the
-  same transaction: SMS answers STOP and HELP there.
+  same transaction: SMS answers STOP and HELP there. What a provider says about an account
+  (`Reading.notices`) goes to the channel's `noticed(session, account, notice)`.
 - *Jobs* of a channel (polling, syncing) are `kernel.jobs.Job`s, listed in `irisx/cli/worker.py`.
 
 A provider is a class with the methods of `provider.Provider`; one that speaks HTTP sends by
@@ -42,8 +43,8 @@ from importlib import import_module
 from sqlalchemy.orm import Session
 
 from irisx.kernel.errors import Conflict, NotFound
-from irisx.messaging.models import Message
-from irisx.messaging.provider import Provider
+from irisx.messaging.models import Message, ProviderAccount
+from irisx.messaging.provider import Notice, Provider
 from irisx.messaging.states import MessageStatus
 
 NAMES = ("sms", "email", "whatsapp")
@@ -58,6 +59,10 @@ def _nothing(session: Session, message: Message) -> None:
     """Most channels do nothing more about an inbound message."""
 
 
+def _unnoticed(session: Session, row: ProviderAccount, notice: Notice) -> None:
+    """Most providers speak of messages only."""
+
+
 @dataclass(frozen=True)
 class Channel:
     """What the pipeline knows of a channel.
@@ -66,7 +71,8 @@ class Channel:
     a contact's identities (phone, email, …). `normalise`: an address in the one form in which it
     is stored; ValueError says what is wrong with it. `window`: how long after the customer's last
     message free text may be sent; None: always. `validity`: how long a message without
-    `expires_at` is tried. `received`: called for each inbound message in its transaction.
+    `expires_at` is tried. `received`: called for each inbound message in its transaction;
+    `noticed`: for each notice about an account.
     `reply(session, conversation, reply, *, test, ids)`: checks an answer in a conversation
     (`conversations.service.Reply`) and accepts it with `conversation_id`.
     `event_words`: statuses whose event the specification names otherwise (`email.opened`).
@@ -80,6 +86,7 @@ class Channel:
     window: timedelta | None = None
     validity: timedelta = timedelta(hours=24)
     received: Callable[[Session, Message], None] = _nothing
+    noticed: Callable[[Session, ProviderAccount, Notice], None] = _unnoticed
     reply: Callable[..., Message] = _no_reply
     event_words: Mapping[MessageStatus, str] = field(default_factory=dict)
 

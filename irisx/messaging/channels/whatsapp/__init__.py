@@ -6,6 +6,7 @@ from irisx.messaging.channels import Channel
 from irisx.messaging.channels.whatsapp.addresses import normalise
 from irisx.messaging.channels.whatsapp.cloud import CloudApi
 from irisx.messaging.channels.whatsapp.service import reply
+from irisx.messaging.channels.whatsapp.templates import noticed
 
 CHANNEL = Channel(
     name="whatsapp",
@@ -15,4 +16,5 @@ CHANNEL = Channel(
     providers=(CloudApi(),),
     window=timedelta(hours=24),
     reply=reply,
+    noticed=noticed,
 )

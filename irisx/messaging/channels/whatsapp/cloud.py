@@ -8,14 +8,13 @@ our sid back as `biz_opaque_callback_data`.
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
 from irisx.kernel.http import Reply, retry_after
 from irisx.messaging.channels.whatsapp import webhook
+from irisx.messaging.channels.whatsapp.graph import error_of
 from irisx.messaging.provider import (
     Account,
     AccountModel,
@@ -29,31 +28,6 @@ from irisx.messaging.provider import (
     failed_reply,
 )
 
-#: Error code -> what it means, where the HTTP status does not say it.
-_KINDS: Mapping[int, FailureKind] = MappingProxyType(
-    {
-        0: FailureKind.ACCOUNT,  # the token can't be authenticated
-        2: FailureKind.UNAVAILABLE,  # service temporarily unavailable
-        3: FailureKind.ACCOUNT,  # capability or permission
-        4: FailureKind.THROTTLED,  # calls of the app
-        10: FailureKind.ACCOUNT,  # permission
-        33: FailureKind.ACCOUNT,  # the business number is deleted
-        190: FailureKind.ACCOUNT,  # the token has expired
-        368: FailureKind.ACCOUNT,  # blocked for policy violations
-        80007: FailureKind.THROTTLED,  # calls of the business account
-        130429: FailureKind.THROTTLED,  # throughput of the number
-        131000: FailureKind.IN_DOUBT,  # something went wrong
-        131005: FailureKind.ACCOUNT,  # permission
-        131016: FailureKind.UNAVAILABLE,  # service overloaded
-        131026: FailureKind.REJECTED,  # not deliverable: no WhatsApp there, old terms
-        131031: FailureKind.ACCOUNT,  # account locked
-        131042: FailureKind.ACCOUNT,  # payment
-        131047: FailureKind.REJECTED,  # more than 24 hours since the customer wrote
-        131048: FailureKind.THROTTLED,  # too many were reported as spam
-        131056: FailureKind.THROTTLED,  # too many to one recipient
-        133010: FailureKind.ACCOUNT,  # the number is not registered
-    }
-)
 _MAX_CHALLENGE = 200
 
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,32}$")]
@@ -63,6 +37,9 @@ class WhatsAppCloudSettings(AccountModel):
     phone_number_id: Id
     phone_number: Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$")] = Field(
         description="The number behind phone_number_id, E.164: what messages come from."
+    )
+    business_account_id: Id | None = Field(
+        None, description="Meta's id of the WhatsApp business account: for templates."
     )
     base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$", max_length=500)] = (
         "https://graph.facebook.com"
@@ -126,6 +103,7 @@ class CloudApi:
         own = webhook.Number(
             settings.phone_number_id,
             settings.phone_number,
+            settings.business_account_id,
             media_base=f"{settings.base_url}/{settings.version}",
         )
         return webhook.read(own, json.loads(request.body))
@@ -145,19 +123,19 @@ def body_of(message: Outgoing) -> dict[str, Any]:
 
 def read_answer(reply: Reply) -> Sent:
     """The message's wamid. Raises SendFailed."""
-    try:
-        answer = json.loads(reply.body)
-        if 200 <= reply.status < 300:
-            return Sent(str(answer["messages"][0]["id"]))
-        error = answer["error"]
-        number, text = int(error["code"]), str(error.get("message", ""))[:500]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        code = f"HTTP_{reply.status}"
-        raise failed_reply(reply, code, f"WhatsApp answered {reply.status}.") from None
-    if number in _KINDS:
+    if 200 <= reply.status < 300:
+        try:
+            return Sent(str(json.loads(reply.body)["messages"][0]["id"]))
+        except (ValueError, LookupError, TypeError, RecursionError):
+            code = f"HTTP_{reply.status}"
+            raise failed_reply(reply, code, "WhatsApp's answer has no id.") from None
+    error = error_of(reply)
+    if error is None:
+        raise failed_reply(reply, f"HTTP_{reply.status}", f"WhatsApp answered {reply.status}.")
+    if error.kind is not None:
         wait = retry_after(reply)
-        raise SendFailed(_KINDS[number], str(number), text, retry_after=wait)
-    raise failed_reply(reply, str(number), text)
+        raise SendFailed(error.kind, str(error.code), error.text, retry_after=wait)
+    raise failed_reply(reply, str(error.code), error.text)
 
 
 def signature(secret: str, body: bytes) -> str:

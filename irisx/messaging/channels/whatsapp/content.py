@@ -2,8 +2,22 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
+TemplateName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9_]{1,512}$"), Field(examples=["order_confirmation"])
+]
+LanguageCode = Annotated[
+    str, StringConstraints(pattern=r"^[a-z]{2,3}(_[A-Za-z]{2,4})?$"), Field(examples=["en"])
+]
 Caption = Annotated[str, StringConstraints(max_length=1024)]
 
 
@@ -37,17 +51,58 @@ class WhatsAppDocument(WhatsAppImage):
 
 
 class WhatsAppLanguage(_Part):
-    code: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(_[A-Za-z]{2,4})?$")] = Field(
-        examples=["en"]
-    )
+    code: LanguageCode
+
+
+class WhatsAppParameter(BaseModel):
+    """What stands for a variable: a `text`, or a part named like its `type` (image, currency, …).
+    `parameter_name`: of a named variable."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    __pydantic_extra__: dict[str, JsonValue]
+
+    type: Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,32}$")] = Field(examples=["text"])
+    text: Annotated[str, StringConstraints(max_length=1024)] | None = Field(None, examples=["John"])
+    parameter_name: Annotated[str, StringConstraints(max_length=64)] | None = None
+
+    def words(self) -> str:
+        """What the recipient reads of it."""
+        part = (self.__pydantic_extra__ or {}).get(self.type)
+        fallback = part.get("fallback_value") if isinstance(part, dict) else None
+        return self.text or str(fallback or "")
+
+
+class WhatsAppComponent(_Part):
+    """What fills one part of a template. `sub_type` and `index`: of a button, from 0."""
+
+    type: Literal["header", "body", "button"]
+    sub_type: Annotated[str, StringConstraints(max_length=32)] | None = None
+    index: Annotated[str, StringConstraints(pattern=r"^[0-9]$")] | None = None
+    parameters: list[WhatsAppParameter] = Field(default_factory=list, max_length=100)
+
+    @field_validator("type", mode="before")
+    @classmethod
+    def lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("index", mode="before")
+    @classmethod
+    def number(cls, value: object) -> object:
+        return str(value) if type(value) is int else value
+
+    @model_validator(mode="after")
+    def button_has_a_place(self) -> Self:
+        if (self.type == "button") != (self.index is not None):
+            raise ValueError("index is for buttons, and required there")
+        return self
 
 
 class WhatsAppTemplate(_Part):
     """A template that Meta has approved, and what fills it."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,512}$")]
+    name: TemplateName
     language: WhatsAppLanguage
-    components: list[dict[str, JsonValue]] = Field(default_factory=list, max_length=20)
+    components: list[WhatsAppComponent] = Field(default_factory=list, max_length=20)
 
 
 class WhatsAppInteractiveBody(_Part):

@@ -16,9 +16,10 @@ from irisx.messaging import accepting, accounts
 from irisx.messaging.accepting import NewMessage
 from irisx.messaging.channels.whatsapp.addresses import normalise
 from irisx.messaging.channels.whatsapp.content import WhatsAppContent
+from irisx.messaging.channels.whatsapp.templates import SANDBOX, checked
 from irisx.messaging.conversations.models import Conversation
 from irisx.messaging.conversations.service import Reply
-from irisx.messaging.models import Message
+from irisx.messaging.models import Message, ProviderAccount
 from irisx.messaging.states import Category
 from irisx.tenancy.access import Caller
 from irisx.tenancy.barring import check_destination
@@ -30,7 +31,8 @@ CHANNEL = "whatsapp"
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """A message as somebody wants it sent; `from_` None: the tenant's usual number."""
+    """A message as somebody wants it sent; `from_` None: the tenant's usual number.
+    `template_fields`: what the request calls a template's fields, for errors."""
 
     content: WhatsAppContent
     from_: str | None = None
@@ -38,6 +40,7 @@ class Draft:
     category: Category = Category.TRANSACTIONAL
     origin: str = "api"
     conversation_id: int | None = None
+    template_fields: str = "template."
 
 
 def send(caller: Caller, to: str, draft: Draft) -> Message:
@@ -66,15 +69,22 @@ def accept(
     link = content.link()
     if link is not None:
         http.check_url(f"{content.type}.link", link)
-    real = _real_numbers(session, tenant_id)
-    sender = _sender(session, tenant_id, settings, real, draft.from_)
-    if content.type != "template":
+    real = _real_accounts(session, tenant_id)
+    sender = _sender(session, tenant_id, settings, list(real), draft.from_)
+    words = content.words()
+    if content.template is None:
         _check_window(session, tenant_id, sender, number, simulated=test or not real)
+    else:
+        simulated = test or not real
+        business = SANDBOX if simulated else real[sender].settings.get("business_account_id")
+        if business is not None:
+            fields = draft.template_fields
+            words = checked(session, tenant_id, business, content.template, fields) or words
     new = NewMessage(
         channel=CHANNEL,
         from_=sender,
         to=number,
-        body=content.words(),
+        body=words,
         media_urls=[link] if link else [],
         content=content.model_dump(mode="json", exclude_none=True),
         metadata=draft.metadata,
@@ -125,12 +135,13 @@ def _number(name: str, text: str) -> str:
         raise invalid(name, str(error)) from None
 
 
-def _real_numbers(session: Session, tenant_id: int) -> list[str]:
-    """The numbers of the tenant's accounts, best first; none: everything is the sandbox's."""
-    rows = accounts.of_channel(session, tenant_id, CHANNEL)
-    return [
-        row.settings["phone_number"] for row in rows if row.enabled and not accounts.is_sandbox(row)
-    ]
+def _real_accounts(session: Session, tenant_id: int) -> dict[str, ProviderAccount]:
+    """The tenant's accounts by their numbers, best first; none: everything is the sandbox's."""
+    found: dict[str, ProviderAccount] = {}
+    for row in accounts.of_channel(session, tenant_id, CHANNEL):
+        if row.enabled and not accounts.is_sandbox(row):
+            found.setdefault(row.settings["phone_number"], row)
+    return found
 
 
 def _sender(

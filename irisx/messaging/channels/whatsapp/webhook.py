@@ -1,6 +1,7 @@
 """What the Cloud API's webhook says: statuses and inbound messages, each read by itself.
 
-Source: the Cloud API's webhook reference (`messages`). Meta bundles what happened into one call and
+Source: the Cloud API's webhook reference (`messages` and
+`message_template_status_update`). Meta bundles what happened into one call and
 repeats the whole of it for days unless it is answered with 200: an entry that can't be understood
 is kept as `Unread`, and the others count.
 """
@@ -14,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, StringConstraints
 
 from irisx.messaging.channels.whatsapp.addresses import normalise
-from irisx.messaging.provider import Inbound, Reading, Receipt, Unread, unread
+from irisx.messaging.provider import Inbound, Notice, Reading, Receipt, Unread, unread
 from irisx.messaging.states import MessageStatus
 
 _STATUSES: Mapping[str, MessageStatus] = MappingProxyType(
@@ -25,6 +26,7 @@ _STATUSES: Mapping[str, MessageStatus] = MappingProxyType(
         "failed": MessageStatus.FAILED,
     }
 )
+TEMPLATE_STATUS = "message_template_status_update"
 _MEDIA = frozenset({"image", "document", "audio", "video", "sticker"})
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
@@ -32,11 +34,12 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """The account's number: Meta's `id` of it, and itself in E.164. `media_base`: what a medium's
-    id is appended to."""
+    """The account's number: Meta's `id` of it, and itself in E.164. `business`: the business
+    account that it is of, if that is known. `media_base`: what a medium's id is appended to."""
 
     id: str
     phone: str
+    business: str | None
     media_base: str
 
 
@@ -69,6 +72,7 @@ class _Found:
     receipts: list[Receipt] = field(default_factory=list)
     messages: list[Inbound] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
 
     def each(self, items: Any, take: Callable[[Any], None]) -> None:
         """Give each item to `take`; those that it can't understand are `unread`."""
@@ -83,24 +87,32 @@ class _Found:
 
 
 def read(number: Number, call: Mapping[str, Any]) -> Reading:
-    """All that a call says about one number. Raises LookupError or TypeError for a call without
-    entries."""
+    """All that a call says about one number and its templates. Raises LookupError or TypeError
+    for a call without entries."""
     found = _Found()
 
-    def change(item: Mapping[str, Any]) -> None:
-        value = item["value"]
-        # An app has one webhook for all its numbers: those of others are not this account's.
-        if item["field"] != "messages" or value["metadata"]["phone_number_id"] != number.id:
-            return
-        names = dict(_names(value.get("contacts", [])))
-        found.each(value.get("statuses", []), lambda each: found.receipts.extend(_receipts(each)))
-        found.each(
-            value.get("messages", []),
-            lambda each: found.messages.append(_inbound(number, each, names)),
-        )
+    def entry(item: Mapping[str, Any]) -> None:
+        found.each(item["changes"], lambda change: _change(found, number, item, change))
 
-    found.each(call["entry"], lambda entry: found.each(entry["changes"], change))
-    return Reading(found.receipts, found.messages, unread=found.unread)
+    found.each(call["entry"], entry)
+    return Reading(found.receipts, found.messages, found.unread, found.notices)
+
+
+def _change(
+    found: _Found, number: Number, entry: Mapping[str, Any], change: Mapping[str, Any]
+) -> None:
+    """An app has one webhook for all its numbers: those of others are not this account's."""
+    value = change["value"]
+    if change["field"] == TEMPLATE_STATUS and str(entry["id"]) == number.business:
+        found.notices.append(Notice(TEMPLATE_STATUS, value, _moment(entry.get("time"))))
+    if change["field"] != "messages" or value["metadata"]["phone_number_id"] != number.id:
+        return
+    names = dict(_names(value.get("contacts", [])))
+    found.each(value.get("statuses", []), lambda each: found.receipts.extend(_receipts(each)))
+    found.each(
+        value.get("messages", []),
+        lambda each: found.messages.append(_inbound(number, each, names)),
+    )
 
 
 def _names(contacts: Any) -> Iterator[tuple[str, str]]:
