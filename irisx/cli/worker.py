@@ -14,6 +14,8 @@ from irisx.kernel.db import transaction
 from irisx.kernel.jobs import Job, Runner
 from irisx.kernel.partitions import ensure_partitions
 from irisx.messaging import references, sandbox_jobs
+from irisx.messaging.channels.email.campaigns import service as email_campaigns
+from irisx.messaging.channels.email.campaigns import stepping as email_campaign_steps
 from irisx.messaging.channels.sms import reactions
 from irisx.messaging.channels.sms.smpp import sessions as smpp_sessions
 from irisx.messaging.contacts import reactions as contact_reactions
@@ -59,6 +61,7 @@ def jobs() -> list[Job]:
         Job("contacts.calls", contact_reactions.note_calls, 1.0),
         smpp_sessions.job(),
         Job("conversations.open_snoozed", open_snoozed, 30.0),
+        Job(email_campaigns.TOPIC, email_campaign_steps.advance, 0.5),
         Job("messages.sandbox", sandbox_jobs.happen, 0.2),
         Job("messages.forget_old", references.forget_old, _DAY),
         Job(transcribe.TOPIC, transcribe.transcribe_next, 5.0),

@@ -101,6 +101,10 @@ def fields_of_caller(tenant_id: int, number: str) -> dict[str, Any]:
         contact = find(session, tenant_id, PHONE, number)
     if contact is None:
         return {}
+    return {**contact.attributes, **shown_fields(contact), "id": contact.public_id}
+
+
+def shown_fields(contact: Contact) -> dict[str, Any]:
+    """The contact's own fields for templates, those that are set."""
     known = {name: getattr(contact, name) for name in _SHOWN}
-    given = {name: value for name, value in known.items() if value is not None}
-    return {**contact.attributes, **given, "id": contact.public_id}
+    return {name: value for name, value in known.items() if value is not None}

@@ -18,6 +18,7 @@ CATALOGUE = {
     "amd": "Settings, results and feedback of answering-machine detection; calls go on detecting.",
     "calls": "Placing, controlling and listing calls.",
     "campaigns": "Outbound campaigns, their contacts and do-not-call lists.",
+    "email": "Sending email, templates, campaigns, automation; what is accepted goes on.",
     "events": "The live stream of events.",
     "ivr": "Writing, trying and publishing IVR flows and prompts; calls in flows go on.",
     "contacts": "Keeping, importing and exporting contacts and lists.",

@@ -128,11 +128,11 @@ def lines(log: Path) -> list[str]:
     return [line for line in log.read_text().splitlines() if not line.startswith("bare")]
 
 
-def until_done(what: str, done: object) -> None:
-    deadline = time.monotonic() + TIMEOUT_SECONDS
+def until_done(what: str, done: object, seconds: float = TIMEOUT_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
     while not done():  # type: ignore[operator]
         if time.monotonic() > deadline:
-            raise SystemExit(f"{what}: not done within {TIMEOUT_SECONDS:g} s")
+            raise SystemExit(f"{what}: not done within {seconds:g} s")
         gevent.sleep(0.05)
 
 

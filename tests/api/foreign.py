@@ -13,6 +13,7 @@ from irisx.kernel.db import transaction
 from irisx.kernel.ids import call_sid, public_id
 from irisx.messaging import accounts, suppressions
 from irisx.messaging.channels.email import templates as email_templates
+from irisx.messaging.channels.email.campaigns import service as email_campaigns
 from irisx.messaging.channels.sms import service as sms_service
 from irisx.messaging.channels.sms.service import Text
 from irisx.messaging.channels.whatsapp.models import StoredTemplate, TemplateStatus
@@ -60,6 +61,7 @@ class ForeignIds(dict[str, str]):
         "carrier_id": "car",
         "contact_id": "cct",
         "entry_id": "dnc",
+        "email_campaign_id": "ecmp",
         "flow_id": "flow",
         "import_id": "imp",
         "item_id": "kb",
@@ -184,6 +186,18 @@ class ForeignIds(dict[str, str]):
         template = email_templates.create(
             SYSTEM, tenant_id, "Theirs", email_templates.Source("Theirs", None, "Theirs")
         )
+        contact_list = contact_lists.create(SYSTEM, tenant_id, "Theirs", None).row
+        email_campaign = email_campaigns.create(
+            SYSTEM,
+            tenant_id,
+            {
+                "name": "Theirs",
+                "list_ids": [contact_list.id],
+                "from_": "their@example.com",
+                "subject": "Theirs",
+                "text": "Theirs",
+            },
+        )
         flow = ivr.create(SYSTEM, tenant_id, FLOW, publish=False)
         agent = agents.create(
             SYSTEM,
@@ -257,13 +271,14 @@ class ForeignIds(dict[str, str]):
             contact_id=contact.public_id,
             entry_id=entry.public_id,
             callback_id=callback.public_id,
+            email_campaign_id=email_campaign.public_id,
             flow_id=flow.flow.public_id,
             import_id=upload.public_id,
             item_id=item.public_id,
             key_id=key.row.public_id,
             message_id=message.public_id,
             conversation_id=public_id("conv", received.conversation_id or 0),
-            list_id=contact_lists.create(SYSTEM, tenant_id, "Theirs", None).row.public_id,
+            list_id=contact_list.public_id,
             message_sid=sid_of(sms),
             person_id=public_id("con", received.contact_id or 0),
             messaging_account_id=provider_account.public_id,

@@ -24,6 +24,8 @@ LOGIN = {"email": "a@example.com", "password": "wrong"}
 CHAT = {"messages": [{"role": "user", "content": "Hello"}]}
 EMAIL = {"to": "a@example.com", "from": "b@example.com", "subject": "Hello", "text": "Hello"}
 EMAIL_TEST = {"to": "a@example.com", "from": "b@example.com"}
+EMAIL_CAMPAIGN = {"name": "Spring", "list_ids": ["list_1"], "subject": "Hello", "text": "Hello"}
+SEND_AT = {"send_at": "2027-02-17T14:00:00.000Z"}
 EMAIL_TEMPLATE = {"name": "Welcome", "subject": "Hello", "text": "Hello {{ name }}"}
 WEBHOOK = {"url": "https://example.com/hook", "events": ["call.completed"]}
 AGENT = {"name": "Ann", "contact": {"type": "number", "phone_number": "+15555550100"}}
@@ -287,6 +289,18 @@ ROWS = [
     Row("GET", "/v1/email/templates/{template_id}/versions", "email:read"),
     Row("POST", "/v1/email/templates/{template_id}/preview", "email:read", {}),
     Row("POST", "/v1/email/templates/{template_id}/test", "email:write", EMAIL_TEST),
+    Row("GET", "/v1/email/campaigns", "email:read"),
+    Row("POST", "/v1/email/campaigns", "email:write", EMAIL_CAMPAIGN),
+    Row("GET", "/v1/email/campaigns/{email_campaign_id}", "email:read"),
+    Row("PUT", "/v1/email/campaigns/{email_campaign_id}", "email:write", {"name": "B"}),
+    Row("DELETE", "/v1/email/campaigns/{email_campaign_id}", "email:write"),
+    Row("POST", "/v1/email/campaigns/{email_campaign_id}/send", "email:write"),
+    Row("POST", "/v1/email/campaigns/{email_campaign_id}/schedule", "email:write", SEND_AT),
+    Row("POST", "/v1/email/campaigns/{email_campaign_id}/pause", "email:write"),
+    Row("POST", "/v1/email/campaigns/{email_campaign_id}/resume", "email:write"),
+    Row("POST", "/v1/email/campaigns/{email_campaign_id}/stop", "email:write"),
+    Row("GET", "/v1/email/campaigns/{email_campaign_id}/stats", "email:read"),
+    Row("GET", "/v1/email/campaigns/{email_campaign_id}/recipients", "email:read"),
     Row("GET", "/v1/email/analytics", "email:read"),
     Row("GET", "/v1/email/analytics/deliverability", "email:read"),
     Row("GET", "/v1/email/analytics/engagement", "email:read"),

@@ -216,9 +216,7 @@ def get_email_deliverability_analytics(
             "complaints": statistics.complaints(tenant, window),
             "bounce_reasons": _named(reasons),
             "domains": [
-                EmailCounts.model_validate(counts).model_dump()
-                | _rates(counts)
-                | {"domain": domain}
+                EmailCounts.model_validate(counts).model_dump() | rates(counts) | {"domain": domain}
                 for domain, counts in statistics.by_domain(tenant, window, _TOP)
             ],
         }
@@ -257,7 +255,7 @@ def check_email_deliverability(caller: Caller) -> dict[str, Any]:
 
 def _health(health: Health) -> dict[str, Any]:
     return {
-        "stats": _rates(health.counts) | {"sent_30d": health.counts.sent},
+        "stats": rates(health.counts) | {"sent_30d": health.counts.sent},
         "bounce_stats": {
             "hard_bounces": health.hard_bounces,
             "soft_bounces": health.soft_bounces,
@@ -277,11 +275,11 @@ def _counted(window: Window, counts: Counts) -> dict[str, Any]:
         "start_date": window.since,
         "end_date": window.until,
         "counts": counts,
-        "rates": _rates(counts),
+        "rates": rates(counts),
     }
 
 
-def _rates(counts: Counts) -> dict[str, float | None]:
+def rates(counts: Counts) -> dict[str, float | None]:
     return {
         "delivery_rate": counts.rate("delivered", "sent", 1),
         "bounce_rate": counts.rate("bounced", "sent", 1),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from irisx.kernel.db import transaction
@@ -48,6 +49,23 @@ def note(
     elif suppressions.suppressed(session, [key]).get(key) == "opt_out":
         suppressions.release(session, *key)
     return record
+
+
+def opted_in(
+    session: Session, tenant_id: int, channel: str, addresses: Sequence[str]
+) -> frozenset[str]:
+    """Of the addresses those whose last line says so."""
+    last = (
+        select(ConsentRecord.address, ConsentRecord.action)
+        .ext(distinct_on(ConsentRecord.address))
+        .where(
+            ConsentRecord.tenant_id == tenant_id,
+            ConsentRecord.channel == channel,
+            ConsentRecord.address.in_(addresses),
+        )
+        .order_by(ConsentRecord.address, ConsentRecord.id.desc())
+    )
+    return frozenset(address for address, action in session.execute(last) if action == OPT_IN)
 
 
 def record(

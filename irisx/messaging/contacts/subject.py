@@ -6,6 +6,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from irisx.kernel.db import transaction
+from irisx.messaging.channels.email.campaigns.models import EmailCampaignRecipient
 from irisx.messaging.contacts import consents
 from irisx.messaging.contacts.models import ConsentRecord, ContactActivity
 from irisx.messaging.contacts.service import ContactView, view
@@ -55,6 +56,14 @@ def erase(by: Actor, tenant_id: int, contact_id: int) -> int:
         session.execute(delete(MessageExchange).where(MessageExchange.message_id.in_(ids)))
         session.execute(update(Message).where(Message.id.in_(ids)).values(_nothing()))
         _erase_conversations(session, row)
+        session.execute(
+            update(EmailCampaignRecipient)
+            .where(
+                EmailCampaignRecipient.tenant_id == tenant_id,
+                EmailCampaignRecipient.contact_id == row.id,
+            )
+            .values(contact_id=None, address=None)
+        )
         session.execute(
             update(ConsentRecord)
             .where(ConsentRecord.tenant_id == tenant_id, ConsentRecord.contact_id == row.id)

@@ -79,7 +79,7 @@ def accept(
     mail: Mail,
     *,
     test: bool = False,
-    ids: tuple[Any, Any] | None = None,
+    ids: tuple[UUID, UUID] | None = None,
 ) -> Message:
     """Check an email and accept it in the caller's transaction.
 
@@ -89,15 +89,31 @@ def accept(
         recipient = addresses.normalise(to)
     except ValueError as error:
         raise invalid("to", str(error)) from None
-    from_, from_name = _sender(session, tenant_id, mail.from_)
+    sender = sender_of(session, tenant_id, mail.from_)
     _check_headers(mail.headers)
     rendered, version = _rendered(session, tenant_id, mail)
+    new = composed(mail, recipient, sender, rendered, version, test=test, ids=ids)
+    return accepting.accept(session, tenant_id, new)
+
+
+def composed(
+    mail: Mail,
+    recipient: str,
+    sender: tuple[str, str | None],
+    rendered: Rendered,
+    version: int | None,
+    *,
+    test: bool = False,
+    ids: tuple[UUID, UUID] | None = None,
+) -> NewMessage:
+    """The message of rendered words. `sender`: from `sender_of`. `version`: the template's."""
     marketing = mail.category is Category.MARKETING
+    from_, from_name = sender
     content = MailContent(
         subject=rendered.subject,
         html=rendered.html,
         from_name=from_name,
-        reply_to=_reply_to(mail.reply_to),
+        reply_to=reply_to(mail.reply_to),
         headers=dict(mail.headers),
         track_opens=mail.track_opens and rendered.html is not None,
         track_clicks=mail.track_clicks and rendered.html is not None,
@@ -108,24 +124,20 @@ def accept(
         variant=mail.variant,
         in_reply_to=mail.in_reply_to,
     )
-    return accepting.accept(
-        session,
-        tenant_id,
-        NewMessage(
-            channel=CHANNEL,
-            from_=from_,
-            to=recipient,
-            body=rendered.text,
-            content=content.stored(),
-            metadata=mail.metadata,
-            category=mail.category,
-            origin=mail.origin,
-            send_at=mail.send_at,
-            expires_at=mail.expires_at,
-            conversation_id=mail.conversation_id,
-            test=test,
-            ids=ids,
-        ),
+    return NewMessage(
+        channel=CHANNEL,
+        from_=from_,
+        to=recipient,
+        body=rendered.text,
+        content=content.stored(),
+        metadata=mail.metadata,
+        category=mail.category,
+        origin=mail.origin,
+        send_at=mail.send_at,
+        expires_at=mail.expires_at,
+        conversation_id=mail.conversation_id,
+        test=test,
+        ids=ids,
     )
 
 
@@ -196,7 +208,7 @@ def _rendered(session: Session, tenant_id: int, mail: Mail) -> tuple[Rendered, i
     return Rendered(" ".join(subject.split()), html, text or ""), None
 
 
-def _sender(session: Session, tenant_id: int, wanted: str | None) -> tuple[str, str | None]:
+def sender_of(session: Session, tenant_id: int, wanted: str | None) -> tuple[str, str | None]:
     """Address and name to send as: what was asked for, or the first sender of an account."""
     if wanted is not None:
         try:
@@ -214,7 +226,8 @@ def _sender(session: Session, tenant_id: int, wanted: str | None) -> tuple[str, 
     raise invalid("from", "required: no email account of yours names a sender")
 
 
-def _reply_to(text: str | None) -> str | None:
+def reply_to(text: str | None) -> str | None:
+    """The bare address of a Reply-To. Raises ValidationError."""
     if text is None:
         return None
     try:

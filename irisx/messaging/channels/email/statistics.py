@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    SQLColumnExpression,
+    and_,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Session
 
 from irisx.kernel import clock
@@ -70,13 +80,20 @@ def count(session: Session, *chosen: ColumnElement[bool]) -> Counts:
     return _counts(session.execute(select(*_columns().values()).where(*chosen)).one())
 
 
+def counts_by(
+    session: Session, key: SQLColumnExpression[Any], *chosen: ColumnElement[bool]
+) -> dict[Any, Counts]:
+    """The same, apart by what `key` is of each."""
+    query = select(key, *_columns().values()).where(*chosen).group_by(key)
+    return {row[0]: _counts(row[1:]) for row in session.execute(query)}
+
+
 def timeline(tenant_id: int, days: int) -> list[tuple[date, Counts]]:
     """A line a day, oldest first, with zeros where nothing was sent."""
     window = last_days(days)
     day = func.date(func.timezone("UTC", Message.created_at))
-    query = select(day, *_columns().values()).where(*_mine(tenant_id, window)).group_by(day)
     with transaction() as session:
-        found = {row[0]: _counts(row[1:]) for row in session.execute(query)}
+        found = counts_by(session, day, *_mine(tenant_id, window))
     nothing = Counts(0, 0, 0, 0, 0, 0, 0)
     first = window.since.date()
     every = [first + timedelta(days=offset) for offset in range(days)]

@@ -89,6 +89,16 @@ def stored(session: Session, tenant_id: int, template_id: int, number: int | Non
     return Stored(row, _version(session, row, number or row.version))
 
 
+def find(
+    session: Session, tenant_id: int, template_id: int, number: int | None = None
+) -> Stored | None:
+    """As `stored`; None if there is no such template or version."""
+    try:
+        return stored(session, tenant_id, template_id, number)
+    except NotFound:
+        return None
+
+
 def list_page(tenant_id: int, *, limit: int, offset: int) -> tuple[Sequence[Stored], int]:
     mine = select(EmailTemplate).where(EmailTemplate.tenant_id == tenant_id)
     with transaction() as session:
