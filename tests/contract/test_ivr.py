@@ -70,8 +70,9 @@ def call_in(line: Line, *nodes: dict[str, Any], digits: str = "", hold_ms: int =
     """Somebody calls a number that leads to a flow of these nodes; the call's id."""
     flow = publish(line, *nodes)
     line.destination(CALLED, {"type": "flow", "id": flow})
+    before = {row.id for row in line.rows()}
     line.call_in(CALLED, hold_ms=hold_ms, digits=digits)
-    return wait_until(lambda: next(iter(line.rows()), None)).id
+    return wait_until(lambda: next((row.id for row in line.rows() if row.id not in before), None))
 
 
 def path(call_id: UUID) -> list[tuple[str, str]]:
