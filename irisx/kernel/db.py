@@ -72,16 +72,25 @@ class Row:
 @lru_cache
 def engine() -> Engine:
     """This process's connection pool."""
+    return _pool(pool_size=10, max_overflow=20)
+
+
+@lru_cache
+def _readers() -> Engine:
+    """Connections that stay in autocommit: to change it for a statement is a round trip more."""
+    return _pool(pool_size=5, max_overflow=5, isolation_level="AUTOCOMMIT")
+
+
+def _pool(**options: Any) -> Engine:
     url = get_settings().database_url
     if url is None:
         raise SettingMissing("IRISX_DATABASE_URL is not set; `irisx up` sets it for its parts")
     made = create_engine(
         url,
-        pool_size=10,
-        max_overflow=20,
         executemany_mode="values_plus_batch",  # or each row is a round trip of its own
         pool_timeout=5,
         connect_args={"connect_timeout": 3, "application_name": "irisx"},
+        **options,
     )
     event.listen(made, "connect", _used)
     event.listen(made, "checkin", _used)
@@ -110,8 +119,8 @@ def _check(connection: DBAPIConnection, record: ConnectionPoolEntry, proxy: obje
 @contextmanager
 def reading() -> Iterator[Connection]:
     """For single statements that only read: each is its own transaction, and one round trip."""
-    with engine().connect() as connection:
-        yield connection.execution_options(isolation_level="AUTOCOMMIT")
+    with _readers().connect() as connection:
+        yield connection
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from irisx.kernel.logging import HIDDEN, redact
 from irisx.kernel.redis import redis
 from irisx.settings import Settings, get_settings
 from irisx.telephony.calls.models import Call
-from irisx.telephony.calls.states import ENDED, CallStatus
+from irisx.telephony.calls.states import LIVE
 from irisx.tenancy import nodes
 from irisx.tenancy.access import Admin
 
@@ -166,9 +166,8 @@ def admin_system_health() -> SystemHealth:
 @router.get("/admin/system/metrics", access=ADMIN, answer=SystemMetrics)
 def admin_system_metrics() -> SystemMetrics:
     """System metrics. `/metrics` has all of them, for Prometheus."""
-    live = [status for status in CallStatus if status not in ENDED]
     with transaction() as session:
-        counts = select(Call.status, func.count()).where(Call.status.in_(live))
+        counts = select(Call.status, func.count()).where(Call.status.in_(LIVE))
         by_status = {
             status: count for status, count in session.execute(counts.group_by(Call.status))
         }
@@ -189,7 +188,7 @@ def admin_system_metrics() -> SystemMetrics:
         ),
         database=DatabaseMetrics(size_bytes=size, connections=connections),
         redis=_redis_metrics(),
-        live_calls={status.value: by_status.get(status, 0) for status in live},
+        live_calls={status.value: by_status.get(status, 0) for status in LIVE},
     )
 
 

@@ -8,17 +8,16 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from irisx.kernel.db import reading, transaction
 from irisx.settings import get_settings
-from irisx.telephony.calls import connect, destinations, engaged
+from irisx.telephony.calls import capacity, connect, destinations, engaged
 from irisx.telephony.calls.forward import forward
 from irisx.telephony.calls.live import LiveCall, channel_time, unseen_end
-from irisx.telephony.calls.models import Call
-from irisx.telephony.calls.states import ENDED, CallStatus, Direction
+from irisx.telephony.calls.states import CallStatus, Direction
 from irisx.telephony.esl import commands
 from irisx.telephony.esl.errors import CommandRefused
 from irisx.telephony.esl.wire import Event
@@ -155,14 +154,8 @@ def _remembered(key: str, caller: str) -> Owner | str:
 
 
 # Made once: to build such a statement costs more than to run it.
-_LIVE_CALLS = (
-    select(func.count())
-    .select_from(Call)
-    .where(Call.tenant_id == Tenant.id, *(Call.status != status for status in ENDED))
-    .scalar_subquery()
-)
 _OWNER_OF_NUMBER = (
-    select(Tenant.id, Tenant.status, Tenant.settings, PhoneNumber.destination, _LIVE_CALLS)
+    select(Tenant.id, Tenant.status, Tenant.settings, PhoneNumber.destination)
     .join(Tenant, Tenant.id == PhoneNumber.tenant_id)
     .where(PhoneNumber.number == bindparam("called"), Tenant.status != TenantStatus.DELETED)
 )
@@ -172,7 +165,6 @@ _OWNER_OF_ACCOUNT = (
         Tenant.status,
         Tenant.settings,
         destinations.agent_at(SipAccount.id).correlate(SipAccount).scalar_subquery(),
-        _LIVE_CALLS,
     )
     .join(SipAccount, Tenant.id == SipAccount.tenant_id)
     .where(SipAccount.username == bindparam("username"))
@@ -183,7 +175,7 @@ def _look_up(connection: Connection, caller: str, called: str) -> Owner | str:
     row = connection.execute(_OWNER_OF_NUMBER, {"called": called}).one_or_none()
     if row is None:
         return UNKNOWN_NUMBER
-    tenant_id, status, stored, destination, live = row
+    tenant_id, status, stored, destination = row
     settings = TenantSettings.model_validate(stored)
     return Owner(
         tenant_id=tenant_id,
@@ -192,7 +184,7 @@ def _look_up(connection: Connection, caller: str, called: str) -> Owner | str:
         to_number=called,
         destination=connect.text_of(destination) if destination else None,
         record=settings.record_calls,
-        refusal=_refusal(status, live, settings),
+        refusal=_refusal(connection, tenant_id, status, settings.max_concurrent_calls),
     )
 
 
@@ -201,7 +193,7 @@ def _agents_call(connection: Connection, username: str, called: str) -> Owner | 
     row = connection.execute(_OWNER_OF_ACCOUNT, {"username": username}).one_or_none()
     if row is None:
         return SUSPENDED
-    tenant_id, status, stored, agent, live = row
+    tenant_id, status, stored, agent = row
     settings = TenantSettings.model_validate(stored)
     first = select(PhoneNumber.number).where(PhoneNumber.tenant_id == tenant_id)
     number = settings.default_caller_id or connection.scalar(
@@ -214,15 +206,15 @@ def _agents_call(connection: Connection, username: str, called: str) -> Owner | 
         to_number=called,
         destination=called,
         record=settings.record_calls,
-        refusal=_refusal(status, live, settings),
+        refusal=_refusal(connection, tenant_id, status, settings.max_concurrent_calls),
         agent=agent,
     )
 
 
-def _refusal(status: TenantStatus, live: int, settings: TenantSettings) -> str | None:
+def _refusal(connection: Connection, tenant_id: int, status: TenantStatus, most: int) -> str | None:
     if status is not TenantStatus.ACTIVE:
         return SUSPENDED
-    return TOO_MANY if live >= settings.max_concurrent_calls else None
+    return None if capacity.has_room(connection, tenant_id, most) else TOO_MANY
 
 
 def _record(switch: Switch, event: Event, owner: Owner) -> LiveCall:

@@ -33,7 +33,7 @@ from irisx.kernel.events import publish_many
 from irisx.telephony.acd.models import QueueCall, QueueOffer
 from irisx.telephony.amd.models import AmdResult
 from irisx.telephony.calls.models import Call, CallEvent, Recording, RecordingStatus
-from irisx.telephony.calls.states import ENDED
+from irisx.telephony.calls.states import ENDED, LIVE
 from irisx.telephony.supervision.models import SupervisionRecord
 from irisx.telephony.supervision.state import Status
 
@@ -362,5 +362,5 @@ def _write_row(session: Session, table: Table, row: dict[str, Any]) -> None:
 
 def unfinished_calls(session: Session, node: str) -> list[Call]:
     """Calls that, by their rows, live on a node."""
-    statement = select(Call).where(Call.node == node, Call.status.not_in(list(ENDED)))
+    statement = select(Call).where(Call.node == node, Call.status.in_(LIVE))
     return list(session.scalars(statement))

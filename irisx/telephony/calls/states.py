@@ -31,6 +31,9 @@ ENDED = frozenset(
     }
 )
 
+#: As the partial indexes of live calls have it: PostgreSQL does not see that "none of ENDED" is it.
+LIVE = tuple(status for status in CallStatus if status not in ENDED)
+
 #: What may follow what. A transition that is not here comes from a late, repeated or reordered
 #: event and changes nothing.
 TRANSITIONS: dict[CallStatus, frozenset[CallStatus]] = {

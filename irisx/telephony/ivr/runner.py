@@ -19,7 +19,7 @@ from irisx.telephony.esl.wire import Event
 from irisx.telephony.ivr import versions, visits
 from irisx.telephony.ivr.live_step import LiveStep
 from irisx.telephony.ivr.position import VARIABLE, Kept, Unreadable
-from irisx.telephony.ivr.scope import Scope
+from irisx.telephony.ivr.scope import Lazily, Scope
 from irisx.telephony.ivr.step import CallEnded
 from irisx.telephony.ivr.walk import begin, walk
 from irisx.telephony.switch import Switch
@@ -182,9 +182,6 @@ def is_wideband(rate: str | None) -> bool:
 
 def facts(call: LiveCall) -> Mapping[str, Mapping[str, Any]]:
     """What a flow's templates know of the call."""
-    number = phonenumbers.PhoneNumber()
-    with suppress(phonenumbers.NumberParseException):
-        number = phonenumbers.parse(call.customer_number)
     return {
         "call": {
             "sid": call.sid,
@@ -193,13 +190,17 @@ def facts(call: LiveCall) -> Mapping[str, Mapping[str, Any]]:
             "direction": call.direction.value,
             "started_at": isoformat(call.initiated_at),
         },
-        "caller": {
-            "number": call.customer_number,
-            "name": "",
-            "country": phonenumbers.region_code_for_number(number) or "",
-        },
-        "contact": _contact(call),
+        "caller": Lazily(lambda: _caller(call.customer_number)),
+        "contact": Lazily(lambda: _contact(call)),
     }
+
+
+def _caller(customer_number: str) -> dict[str, Any]:
+    number = phonenumbers.PhoneNumber()
+    with suppress(phonenumbers.NumberParseException):
+        number = phonenumbers.parse(customer_number)
+    country = phonenumbers.region_code_for_number(number) or ""
+    return {"number": customer_number, "name": "", "country": country}
 
 
 def _contact(call: LiveCall) -> dict[str, Any]:

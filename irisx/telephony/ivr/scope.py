@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
@@ -33,6 +34,29 @@ VariableName = Annotated[
 
 class VariableRefused(Exception):
     """A variable that is too big, or one too many. The text says which."""
+
+
+class Lazily(Mapping[str, Any]):
+    """Facts that are looked up when a flow first asks for one: most flows ask for none."""
+
+    def __init__(self, look_up: Callable[[], dict[str, Any]]) -> None:
+        self._look_up = look_up
+
+    @cached_property
+    def _found(self) -> dict[str, Any]:
+        return self._look_up()
+
+    def __getitem__(self, name: str) -> Any:
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __repr__(self) -> str:
+        return repr(self._found)
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from irisx.kernel.clock import now
-from irisx.kernel.db import transaction
+from irisx.kernel.db import reading, transaction
 from irisx.kernel.errors import TooManyRequests
 from irisx.telephony.calls import capacity
 from irisx.telephony.calls.models import Call, CarrierLeg
@@ -65,6 +65,33 @@ def test_other_tenants_and_the_sandbox_are_counted_apart(
     check(tenant)
     with pytest.raises(TooManyRequests):
         check(tenant, sandbox=True)
+
+
+def test_inbound_calls_are_counted_for_each_near_the_limit_and_not_far_from_it(
+    make_tenant: Callable[..., Tenant], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = make_tenant()
+    store_call(tenant, status=CallStatus.COMPLETED)
+    first = store_call(tenant, initiated_at=now() - LONG_AGO)
+    asked = []
+    with reading() as connection:
+        monkeypatch.setattr(
+            connection, "execute", lambda *a, ask=connection.execute: asked.append(a) or ask(*a)
+        )
+
+        def has_room(most: int) -> bool:
+            return capacity.has_room(connection, tenant.id, most)
+
+        assert all(has_room(1 + 40) for _ in range(10))
+        assert len(asked) == 1
+        assert has_room(1 + 40)  # a quarter is used: the ten are in the database or not there
+        assert len(asked) == 2
+        assert has_room(2)
+        store_call(tenant)
+        assert not has_room(2)
+        end(first.id)
+        assert has_room(2)
+        assert len(asked) == 5
 
 
 @pytest.fixture

@@ -41,21 +41,24 @@ def send_what_calls_ask_for() -> bool:
 
 
 def _handle_all(session: Session, events: Sequence[DomainEvent]) -> None:
+    tenants = select(Tenant).where(
+        Tenant.id.in_({event.tenant_id for event in events}), Tenant.status == TenantStatus.ACTIVE
+    )
+    settings = {
+        tenant.id: TenantSettings.model_validate(tenant.settings)
+        for tenant in session.scalars(tenants)
+    }
     for event in events:
-        _handle(session, event)
+        if event.tenant_id in settings and event.occurred_at >= clock.now() - OLDEST:
+            _handle(session, event, settings[event.tenant_id])
 
 
-def _handle(session: Session, event: DomainEvent) -> None:
-    tenant = session.get(Tenant, event.tenant_id)
-    if tenant is None or tenant.status is not TenantStatus.ACTIVE:
-        return
-    if event.occurred_at < clock.now() - OLDEST:
-        return
+def _handle(session: Session, event: DomainEvent, settings: TenantSettings) -> None:
     try:
         if event.type == SEND_SMS:
             _of_flow(session, event)
         elif event.data.get("direction") == Direction.INBOUND:
-            _by_rule(session, event, TenantSettings.model_validate(tenant.settings))
+            _by_rule(session, event, settings)
     except IrisxError as error:
         log.warning(
             "a call's message is refused",
