@@ -24,10 +24,12 @@ def error(code: int, message: str, status: int = 400, subcode: int = 0) -> Answe
 
 @dataclass
 class Graph:
-    """`templates`: as Meta has them. `broken`: answered to everything, if it is set."""
+    """`templates`: as Meta has them. `media`: content type and bytes by id. `broken`: answered to
+    everything, if it is set."""
 
     receiver: Receiver = field(init=False)
     templates: list[dict[str, Any]] = field(default_factory=list)
+    media: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     broken: Answer | None = None
     page_size: int = 2
 
@@ -43,7 +45,28 @@ class Graph:
         query = dict(parse_qsl(request.query))
         if request.path == f"/v25.0/{BUSINESS}/message_templates":
             return getattr(self, f"_{request.method.lower()}_templates")(request, query)
-        return error(100, f"Unknown path {request.path}", 404, 33)
+        if request.path == "/v25.0/1065/media":
+            return self._post_media(request)
+        number = request.path.rpartition("/")[2]
+        if number not in self.media:
+            return error(100, "Object does not exist", 404, 33)
+        if request.path == f"/files/{number}":
+            return Answer(200, {}, self.media[number][1])
+        if request.method == "DELETE":
+            del self.media[number]
+            return answered({"success": True})
+        content_type, data = self.media[number]
+        about = {"id": number, "mime_type": content_type, "file_size": len(data)}
+        return answered(about | {"url": f"{self.url}/files/{number}"})
+
+    def _post_media(self, request: Received) -> Answer:
+        """A multipart body (RFC 7578): its last part is the file."""
+        boundary = request.body.partition(b"\r\n")[0]
+        *_, part, _end = request.body.split(b"\r\n" + boundary)
+        head, _, data = part.partition(b"\r\n\r\n")
+        number = str(7000 + len(self.media))
+        self.media[number] = head.rpartition(b"Content-Type: ")[2].decode(), data
+        return answered({"id": number})
 
     def add(self, name: str, language: str = "en", status: str = "APPROVED", **more: Any) -> str:
         number = str(9000 + len(self.templates))

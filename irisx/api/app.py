@@ -23,7 +23,7 @@ from irisx.api.admin import system as admin_system
 from irisx.api.admin import users as admin_users
 from irisx.api.auth import request_id
 from irisx.api.http import Router, rate_headers
-from irisx.api.public import docs, internal, receivers, system
+from irisx.api.public import docs, internal, media, receivers, system
 from irisx.api.public import email as email_links
 from irisx.api.schemas import ErrorBody
 from irisx.api.v1 import (
@@ -64,6 +64,7 @@ from irisx.api.v1 import (
     wallboard,
     webhooks,
     whatsapp,
+    whatsapp_media,
     whatsapp_templates,
 )
 from irisx.kernel.errors import IrisxError, Unavailable
@@ -79,6 +80,7 @@ ROUTERS: Sequence[Router] = (
     sms.router,
     whatsapp.router,
     whatsapp_templates.router,
+    whatsapp_media.router,
     messaging.router,
     contacts.router,
     conversations.router,
@@ -88,6 +90,7 @@ ROUTERS: Sequence[Router] = (
     email.router,
     email_links.router,
     receivers.router,
+    media.router,
     wallboard.router,
     webhooks.router,
     events.router,

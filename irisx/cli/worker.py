@@ -13,11 +13,12 @@ from irisx.kernel import events, health
 from irisx.kernel.db import transaction
 from irisx.kernel.jobs import Job, Runner
 from irisx.kernel.partitions import ensure_partitions
-from irisx.messaging import references, sandbox_jobs
+from irisx.messaging import media, references, sandbox_jobs
 from irisx.messaging.channels.email.campaigns import service as email_campaigns
 from irisx.messaging.channels.email.campaigns import stepping as email_campaign_steps
 from irisx.messaging.channels.sms import reactions
 from irisx.messaging.channels.sms.smpp import sessions as smpp_sessions
+from irisx.messaging.channels.whatsapp import media as whatsapp_media
 from irisx.messaging.contacts import reactions as contact_reactions
 from irisx.messaging.conversations.service import open_snoozed
 from irisx.messaging.sending import Sender
@@ -63,6 +64,8 @@ def jobs() -> list[Job]:
         Job("conversations.open_snoozed", open_snoozed, 30.0),
         Job(email_campaigns.TOPIC, email_campaign_steps.advance, 0.5),
         Job("messages.sandbox", sandbox_jobs.happen, 0.2),
+        Job(whatsapp_media.TOPIC, whatsapp_media.fetch_next, 5.0),
+        Job("media.erase_deleted", media.erase_deleted, 60.0),
         Job("messages.forget_old", references.forget_old, _DAY),
         Job(transcribe.TOPIC, transcribe.transcribe_next, 5.0),
         Job("transcripts.queue", transcribe.queue_recordings, 10.0),

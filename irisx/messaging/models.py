@@ -1,6 +1,7 @@
 """Rows of the pipeline. Messages and exchanges are partitioned by month (kernel/partitions)."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -197,6 +198,44 @@ class Suppression(Noun, Base):
     __table_args__ = (
         Index("uq_suppressions_address", "tenant_id", "channel", "address", unique=True),
     )
+
+
+class MediaStatus(StrEnum):
+    """`pending`: a provider has it still, the worker fetches it. `failed`: it could not be had."""
+
+    PENDING = "pending"
+    STORED = "stored"
+    FAILED = "failed"
+    DELETED = "deleted"
+
+
+class MediaFile(Noun, Base):
+    """A file that came with a message or was uploaded for one; its bytes are in the storage.
+
+    `account_id` None: the sandbox. `reference`: the provider's id of it. `source_url`: where the
+    provider gives it out, if it needs no id. `due_at`: when the worker tries next.
+    """
+
+    PREFIX = "med"
+    __tablename__ = "media_files"
+
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"), index=True)
+    channel: Mapped[str]
+    account_id: Mapped[int | None] = mapped_column(BigInteger)
+    message_id: Mapped[UUID | None] = mapped_column(index=True)
+    reference: Mapped[str | None]
+    source_url: Mapped[str | None]
+    kind: Mapped[str]
+    content_type: Mapped[str]
+    filename: Mapped[str | None]
+    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    status: Mapped[MediaStatus] = mapped_column(text_enum(MediaStatus))
+    location: Mapped[str | None]
+    reason: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    due_at: Mapped[datetime | None]
+
+    __table_args__ = (Index("ix_media_files_due", "due_at"),)
 
 
 class SandboxHappening(Row, Base):

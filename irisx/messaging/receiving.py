@@ -152,8 +152,8 @@ def store(
     session.flush()
     link_inbound(session, message, name=_name(inbound.name), thread=storable(inbound.thread)[:200])
     note_received(session, message, INBOUND, now, exchange)
-    announce(session, message, MessageStatus.RECEIVED, min(inbound.at or now, now + _SKEW))
     channel.received(session, message)
+    announce(session, message, MessageStatus.RECEIVED, min(inbound.at or now, now + _SKEW))
     return message
 
 

@@ -18,6 +18,7 @@ from irisx.messaging.channels.sms import service as sms_service
 from irisx.messaging.channels.sms.service import Text
 from irisx.messaging.channels.whatsapp.models import StoredTemplate, TemplateStatus
 from irisx.messaging.contacts import lists as contact_lists
+from irisx.messaging.models import MediaFile, MediaStatus
 from irisx.messaging.provider import Inbound
 from irisx.messaging.receiving import store
 from irisx.messaging.statuses import sid_of
@@ -81,6 +82,7 @@ class ForeignIds(dict[str, str]):
         "template_id": "tpl",
         "tenant_id": "ten",
         "user_id": "usr",
+        "media_id": "med",
         "webhook_id": "whk",
         "whatsapp_template_id": "wat",
     }
@@ -182,7 +184,14 @@ class ForeignIds(dict[str, str]):
                 status=TemplateStatus.APPROVED,
                 status_at=now(),
             )
-            session.add(whatsapp_template)
+            media = MediaFile(
+                tenant_id=tenant_id,
+                channel="whatsapp",
+                kind="image",
+                content_type="image/png",
+                status=MediaStatus.PENDING,
+            )
+            session.add_all([whatsapp_template, media])
         template = email_templates.create(
             SYSTEM, tenant_id, "Theirs", email_templates.Source("Theirs", None, "Theirs")
         )
@@ -296,5 +305,6 @@ class ForeignIds(dict[str, str]):
             template_id=template.row.public_id,
             user_id=user.public_id,
             webhook_id=public_id("whk", webhook.id),
+            media_id=media.public_id,
             whatsapp_template_id=whatsapp_template.public_id,
         )

@@ -77,7 +77,7 @@ class WhatsAppTemplateRequest(WhatsAppAddressed):
 
 class WhatsAppMessage(MessageFields):
     """`type` and `content`: the message as the Cloud API spells it; `body`: what one reads of it.
-    `media_urls` of an inbound message can be fetched with the account's access token only."""
+    `media_urls` of an inbound message name its file here, `/v1/whatsapp/media/{id}`."""
 
     type: str
     body: str

@@ -6,12 +6,13 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from irisx.kernel.db import transaction
+from irisx.messaging import media
 from irisx.messaging.channels.email.campaigns.models import EmailCampaignRecipient
 from irisx.messaging.contacts import consents
 from irisx.messaging.contacts.models import ConsentRecord, ContactActivity
 from irisx.messaging.contacts.service import ContactView, view
 from irisx.messaging.conversations.models import Conversation, ConversationNote
-from irisx.messaging.models import Message, MessageExchange, QueueEntry
+from irisx.messaging.models import MediaFile, Message, MessageExchange, QueueEntry
 from irisx.messaging.states import MessageStatus
 from irisx.messaging.statuses import described
 from irisx.tenancy import audit, rows
@@ -38,8 +39,8 @@ def export(tenant_id: int, contact_id: int) -> tuple[ContactView, dict[str, Any]
 
 
 def erase(by: Actor, tenant_id: int, contact_id: int) -> int:
-    """Erase a person: the contact with all addresses, and the content and addresses of every
-    message, with what was said about it. How many messages there were.
+    """Erase a person: the contact with all addresses, and the content, files and addresses of
+    every message, with what was said about it. How many messages there were.
 
     Suppressions stay, since they keep the person from being written to again; so do lines of the
     consent ledger, of nobody. What is not sent yet will not be.
@@ -55,6 +56,7 @@ def erase(by: Actor, tenant_id: int, contact_id: int) -> int:
         )
         session.execute(delete(MessageExchange).where(MessageExchange.message_id.in_(ids)))
         session.execute(update(Message).where(Message.id.in_(ids)).values(_nothing()))
+        media.forget(session, MediaFile.message_id.in_(ids))
         _erase_conversations(session, row)
         session.execute(
             update(EmailCampaignRecipient)

@@ -30,18 +30,23 @@ class WhatsAppText(_Part):
     preview_url: bool = False
 
 
-class WhatsAppImage(_Part):
-    """A picture: `id` of a file that the provider has, or a public `link`."""
+class WhatsAppFile(_Part):
+    """A file: `id` of an upload (`med_3`, or the provider's own), or a public `link`."""
 
     id: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
     link: Annotated[str, StringConstraints(min_length=1, max_length=2048)] | None = None
-    caption: Caption | None = None
 
     @model_validator(mode="after")
     def one_source(self) -> Self:
         if (self.id is None) == (self.link is None):
             raise ValueError("give either id or link")
         return self
+
+
+class WhatsAppImage(WhatsAppFile):
+    """A picture or a video."""
+
+    caption: Caption | None = None
 
 
 class WhatsAppDocument(WhatsAppImage):
@@ -122,16 +127,21 @@ class WhatsAppInteractive(_Part):
 class WhatsAppContent(_Part):
     """One message: its `type`, and the part of that name."""
 
-    type: Literal["text", "image", "document", "template", "interactive"]
+    type: Literal[
+        "text", "image", "document", "audio", "video", "sticker", "template", "interactive"
+    ]
     text: WhatsAppText | None = None
     image: WhatsAppImage | None = None
     document: WhatsAppDocument | None = None
+    audio: WhatsAppFile | None = None
+    video: WhatsAppImage | None = None
+    sticker: WhatsAppFile | None = None
     template: WhatsAppTemplate | None = None
     interactive: WhatsAppInteractive | None = None
 
     @model_validator(mode="after")
     def one_part(self) -> Self:
-        parts = ("text", "image", "document", "template", "interactive")
+        parts = (name for name in WhatsAppContent.model_fields if name != "type")
         given = [name for name in parts if getattr(self, name) is not None]
         if given != [self.type]:
             raise ValueError(f"give {self.type!r}, and no other part, with the type {self.type!r}")
@@ -145,10 +155,10 @@ class WhatsAppContent(_Part):
             return f"[{self.template.name}]"
         if self.interactive:
             return self.interactive.body.text
-        media = self.image or self.document
-        return (media and media.caption) or ""
+        captioned = self.image or self.document or self.video
+        return (captioned and captioned.caption) or ""
 
     def link(self) -> str | None:
         """Where the provider fetches its file."""
-        media = self.image or self.document
-        return media.link if media else None
+        file = self.image or self.document or self.video or self.audio or self.sticker
+        return file.link if file else None

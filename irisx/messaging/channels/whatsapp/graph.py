@@ -76,8 +76,10 @@ def ask(
     query: Mapping[str, str] | None = None,
     body: bytes | None = None,
     content_type: str = "application/json",
+    timeout: float = _SECONDS,
 ) -> dict[str, Any]:
-    """One request to the account's API, `path` behind the version; the answer's JSON.
+    """One request to the account's API, `path` behind the version, in `timeout` s; the answer's
+    JSON.
 
     Raises Unavailable PROVIDER_UNAVAILABLE, Conflict ACCOUNT_REFUSED (credentials, permissions) or
     PROVIDER_REFUSED; the cause of both is a `GraphRefused`.
@@ -91,7 +93,7 @@ def ask(
         headers["Content-Type"] = content_type
     try:
         reply = http.request(
-            method, url, headers=headers, body=body, timeout=_SECONDS, max_bytes=_MAX_BYTES
+            method, url, headers=headers, body=body, timeout=timeout, max_bytes=_MAX_BYTES
         )
     except http.HttpFailure as failure:
         raise _unavailable(f"WhatsApp can't be reached: {failure}") from failure

@@ -14,6 +14,7 @@ from irisx.kernel.db import transaction
 from irisx.kernel.errors import Conflict, invalid
 from irisx.messaging import accepting, accounts
 from irisx.messaging.accepting import NewMessage
+from irisx.messaging.channels.whatsapp import media
 from irisx.messaging.channels.whatsapp.addresses import normalise
 from irisx.messaging.channels.whatsapp.content import WhatsAppContent
 from irisx.messaging.channels.whatsapp.templates import SANDBOX, checked
@@ -71,22 +72,23 @@ def accept(
         http.check_url(f"{content.type}.link", link)
     real = _real_accounts(session, tenant_id)
     sender = _sender(session, tenant_id, settings, list(real), draft.from_)
+    account = None if test else real.get(sender)
     words = content.words()
     if content.template is None:
-        _check_window(session, tenant_id, sender, number, simulated=test or not real)
+        _check_window(session, tenant_id, sender, number, simulated=account is None)
     else:
-        simulated = test or not real
-        business = SANDBOX if simulated else real[sender].settings.get("business_account_id")
+        business = account.settings.get("business_account_id") if account else SANDBOX
         if business is not None:
             fields = draft.template_fields
             words = checked(session, tenant_id, business, content.template, fields) or words
+    dumped = content.model_dump(mode="json", exclude_none=True)
     new = NewMessage(
         channel=CHANNEL,
         from_=sender,
         to=number,
         body=words,
         media_urls=[link] if link else [],
-        content=content.model_dump(mode="json", exclude_none=True),
+        content=media.resolved(session, tenant_id, dumped, account),
         metadata=draft.metadata,
         category=draft.category,
         origin=draft.origin,
