@@ -14,6 +14,7 @@ from irisx.kernel.db import transaction
 from irisx.kernel.jobs import Job, Runner
 from irisx.kernel.partitions import ensure_partitions
 from irisx.messaging import media, references, sandbox_jobs
+from irisx.messaging.channels.email.automation import entering, running
 from irisx.messaging.channels.email.campaigns import service as email_campaigns
 from irisx.messaging.channels.email.campaigns import stepping as email_campaign_steps
 from irisx.messaging.channels.sms import reactions
@@ -63,6 +64,10 @@ def jobs() -> list[Job]:
         smpp_sessions.job(),
         Job("conversations.open_snoozed", open_snoozed, 30.0),
         Job(email_campaigns.TOPIC, email_campaign_steps.advance, 0.5),
+        Job("email.automation.lists", entering.enter_by_lists, 5.0),
+        Job("email.automation.events", entering.enter_by_events, 1.0),
+        Job(entering.TOPIC, running.advance, 1.0),
+        Job(running.CALLS_TOPIC, running.call_webhooks, 1.0),
         Job("messages.sandbox", sandbox_jobs.happen, 0.2),
         Job(whatsapp_media.TOPIC, whatsapp_media.fetch_next, 5.0),
         Job("media.erase_deleted", media.erase_deleted, 60.0),

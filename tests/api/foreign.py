@@ -13,6 +13,9 @@ from irisx.kernel.db import transaction
 from irisx.kernel.ids import call_sid, public_id
 from irisx.messaging import accounts, suppressions
 from irisx.messaging.channels.email import templates as email_templates
+from irisx.messaging.channels.email.automation import service as email_automation
+from irisx.messaging.channels.email.automation.service import Draft as WorkflowDraft
+from irisx.messaging.channels.email.automation.steps import ManualTrigger, WaitStep
 from irisx.messaging.channels.email.campaigns import service as email_campaigns
 from irisx.messaging.channels.sms import service as sms_service
 from irisx.messaging.channels.sms.service import Text
@@ -84,6 +87,7 @@ class ForeignIds(dict[str, str]):
         "user_id": "usr",
         "media_id": "med",
         "webhook_id": "whk",
+        "workflow_id": "eaw",
         "whatsapp_template_id": "wat",
     }
 
@@ -207,6 +211,9 @@ class ForeignIds(dict[str, str]):
                 "text": "Theirs",
             },
         )
+        wait = WaitStep(type="wait", minutes=1)
+        steps = WorkflowDraft("Theirs", ManualTrigger(type="manual"), [wait])
+        workflow = email_automation.create(SYSTEM, tenant_id, steps)
         flow = ivr.create(SYSTEM, tenant_id, FLOW, publish=False)
         agent = agents.create(
             SYSTEM,
@@ -304,6 +311,7 @@ class ForeignIds(dict[str, str]):
             suppression_id=suppression.public_id,
             template_id=template.row.public_id,
             user_id=user.public_id,
+            workflow_id=workflow.row.public_id,
             webhook_id=public_id("whk", webhook.id),
             media_id=media.public_id,
             whatsapp_template_id=whatsapp_template.public_id,

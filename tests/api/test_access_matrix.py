@@ -26,6 +26,16 @@ EMAIL = {"to": "a@example.com", "from": "b@example.com", "subject": "Hello", "te
 EMAIL_TEST = {"to": "a@example.com", "from": "b@example.com"}
 EMAIL_CAMPAIGN = {"name": "Spring", "list_ids": ["list_1"], "subject": "Hello", "text": "Hello"}
 SEND_AT = {"send_at": "2027-02-17T14:00:00.000Z"}
+EMAIL_WORKFLOW = {
+    "name": "Welcome",
+    "trigger": {"type": "manual"},
+    "steps": [{"type": "wait", "minutes": 60}],
+}
+EMAIL_RULE = {
+    "name": "Clicked",
+    "event": "email.clicked",
+    "actions": [{"type": "webhook", "url": "https://example.com/hook"}],
+}
 EMAIL_TEMPLATE = {"name": "Welcome", "subject": "Hello", "text": "Hello {{ name }}"}
 WEBHOOK = {"url": "https://example.com/hook", "events": ["call.completed"]}
 AGENT = {"name": "Ann", "contact": {"type": "number", "phone_number": "+15555550100"}}
@@ -301,6 +311,25 @@ ROWS = [
     Row("POST", "/v1/email/campaigns/{email_campaign_id}/stop", "email:write"),
     Row("GET", "/v1/email/campaigns/{email_campaign_id}/stats", "email:read"),
     Row("GET", "/v1/email/campaigns/{email_campaign_id}/recipients", "email:read"),
+    Row("GET", "/v1/email/automation", "email:read"),
+    Row("POST", "/v1/email/automation", "email:write", EMAIL_WORKFLOW),
+    Row("GET", "/v1/email/automation/{workflow_id}", "email:read"),
+    Row("PUT", "/v1/email/automation/{workflow_id}", "email:write", {"name": "B"}),
+    Row("DELETE", "/v1/email/automation/{workflow_id}", "email:write"),
+    Row("POST", "/v1/email/automation/{workflow_id}/activate", "email:write"),
+    Row("POST", "/v1/email/automation/{workflow_id}/deactivate", "email:write"),
+    Row("GET", "/v1/email/automation/{workflow_id}/contacts", "email:read"),
+    Row(
+        "POST",
+        "/v1/email/automation/{workflow_id}/contacts",
+        "email:write",
+        {"contact_ids": ["con_1"]},
+    ),
+    Row("GET", "/v1/email/automation/rules", "email:read"),
+    Row("POST", "/v1/email/automation/rules", "email:write", EMAIL_RULE),
+    Row("GET", "/v1/email/automation/rules/{workflow_id}", "email:read"),
+    Row("PUT", "/v1/email/automation/rules/{workflow_id}", "email:write", {"name": "B"}),
+    Row("DELETE", "/v1/email/automation/rules/{workflow_id}", "email:write"),
     Row("GET", "/v1/email/analytics", "email:read"),
     Row("GET", "/v1/email/analytics/deliverability", "email:read"),
     Row("GET", "/v1/email/analytics/engagement", "email:read"),

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from irisx.kernel import clock
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import Conflict, Detail, ValidationError, invalid
+from irisx.messaging.channels.email.automation.models import EmailWorkflowRun
 from irisx.messaging.contacts.models import (
     ConsentRecord,
     ContactActivity,
@@ -219,7 +220,7 @@ def _hand_over(session: Session, contact_id: int, other_id: int | None) -> None:
         )
     if other_id is None:
         return
-    for owned in (ContactIdentity, ContactActivity):
+    for owned in (ContactIdentity, ContactActivity, EmailWorkflowRun):
         session.execute(
             update(owned).where(owned.contact_id == contact_id).values(contact_id=other_id)
         )
