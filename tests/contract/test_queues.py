@@ -13,6 +13,7 @@ from irisx.telephony.acd import wrap_up
 from irisx.telephony.acd.models import Strategy
 from irisx.telephony.ivr import prompts
 from irisx.telephony.ivr import service as ivr
+from irisx.telephony.supervision import live as supervision
 from irisx.tenancy import agents
 from irisx.tenancy.access import SYSTEM
 from irisx.tenancy.agent_models import AgentStatus
@@ -277,6 +278,23 @@ def test_music_of_one_s_own_is_played_again_and_again(line: Rig) -> None:
     assert plays()
     agents.set_status(SYSTEM, line.tenant.id, ann.id, AgentStatus.AVAILABLE, None)
     assert acd.wait_record(queue, "talking").call_id == waits.call_id
+    end_all(line)
+
+
+def test_an_agent_whose_caller_was_taken_over_does_not_wait_for_ever(
+    line: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervision, "RETURN_SECONDS", 1)
+    ann = acd.agent(line, line.far_end(STAYS))
+    queue = acd.queue(line, ann, options={"wrap_up_seconds": 600})
+    line.call_in(acd.NUMBER, hold_ms=LONG_MS)
+    call_id = acd.wait_record(queue, "talking").call_id
+    supervisor = line.far_end(ALSO_STAYS)
+    line.command(call_id, "supervise", supervisor=supervisor, mode="takeover")
+    assert acd.wait_record(queue, "completed").agent_id == ann.id
+    acd.wait_status(line, ann, "wrap-up")
+    wait_until(lambda: len(line.switch_channels()) == 2)  # customer and supervisor
+    assert line.row(call_id).ended_at is None
     end_all(line)
 
 

@@ -69,6 +69,8 @@ def test_callers_keep_their_order_and_agents_their_state(line: Line, engine: Eng
     wait_until(lambda: not line.switch_channels())
     wait_until(lambda: all(row.ended_at for row in acd.records(queue)))
     acd.wait_status(line, cat, "available")
+    # Bob's offer was made by one engine and ended by another: it is one, and over.
+    wait_until(lambda: all(offer.outcome for offer in acd.offers(queue)))
 
 
 def test_what_ended_while_no_engine_was_there_is_settled(line: Line, engine: EngineProcess) -> None:

@@ -21,7 +21,7 @@ from irisx.api.schemas import (
 )
 from irisx.kernel.ids import call_sid
 from irisx.telephony.callbacks import service
-from irisx.telephony.callbacks.models import Callback, CallbackStatus, Priority
+from irisx.telephony.callbacks.models import Callback, CallbackStatus, First, Priority
 from irisx.telephony.calls.destinations import Number
 from irisx.tenancy.access import Caller
 from irisx.tenancy.settings import TimeZone
@@ -41,6 +41,13 @@ Queue = Annotated[
     QueueId | None,
     Field(description="Whom the customer talks with; null: the call waits for your commands."),
 ]
+WhoFirst = Annotated[
+    First,
+    Field(
+        description="`agent`: an agent of the queue is rung first, and the customer is dialled "
+        "once the agent is on the line."
+    ),
+]
 Attempts = Annotated[int, Field(ge=1, le=20)]
 Delay = Annotated[int, Field(ge=30, le=86_400, description="Seconds until the next attempt.")]
 
@@ -52,6 +59,7 @@ class NewCallback(Body):
         "as soon as an agent of the queue is available."
     )
     queue_id: Queue = None
+    first: WhoFirst = First.CUSTOMER
     priority: Priority = Priority.NORMAL
     notes: Notes | None = None
     metadata: JsonObject = Field(default_factory=dict)
@@ -64,6 +72,7 @@ class CallbackChange(Body):
     phone_number: Number = UNSET
     scheduled_at: Moment = UNSET
     queue_id: Queue = UNSET
+    first: WhoFirst = UNSET
     priority: Priority = UNSET
     notes: Notes | None = UNSET
     metadata: JsonObject = UNSET
@@ -82,6 +91,7 @@ class CallbackAnswer(Answer):
     due_at: Timestamp
     time_zone: str | None
     queue_id: QueueId | None
+    first: First
     priority: Priority
     notes: str | None
     metadata: dict[str, Any] = Field(validation_alias="metadata_")

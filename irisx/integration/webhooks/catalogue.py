@@ -31,6 +31,7 @@ EVENTS: dict[str, str] = {
     "wallboard.alert": "A threshold of the wallboard is crossed (raised) or kept again (cleared)",
     "callback.scheduled": "A customer is to be called back",
     "callback.calling": "A callback's customer is being called",
+    "callback.postponed": "No agent was there in time to be connected; the customer was not called",
     "callback.retried": "A callback's customer was not reached and is called again at due_at",
     "callback.completed": "A callback's customer was reached",
     "callback.failed": "A callback is given up: reason",

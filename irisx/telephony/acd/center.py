@@ -4,12 +4,10 @@ One engine matches a tenant's queues (a lease, as for nodes); agents are shared 
 queues, so the tenant is the unit.
 """
 
-import json
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import gevent
@@ -19,14 +17,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from irisx.kernel import jobs
 from irisx.kernel.clock import now
 from irisx.kernel.ids import row_key
-from irisx.telephony.acd import queues, roster, settling, voicemail
+from irisx.telephony.acd import kept, queues, roster, settling, voicemail
+from irisx.telephony.acd.agent_first import AgentFirst
 from irisx.telephony.acd.alarm import Alarm
 from irisx.telephony.acd.engagements import Engagement
 from irisx.telephony.acd.entering import Entering
 from irisx.telephony.acd.ledger import Ledger
 from irisx.telephony.acd.models import Queue
 from irisx.telephony.acd.options import VoicemailTarget
-from irisx.telephony.acd.queued import VARIABLE, QueuedCall
+from irisx.telephony.acd.queued import QueuedCall
 from irisx.telephony.acd.records import QueueRecord
 from irisx.telephony.acd.room import Room
 from irisx.telephony.acd.roster import Earlier, QueueFacts
@@ -160,9 +159,11 @@ class Center:
             self._refuse(switch, call, entering)
             return
         before = self._earlier(queue, call, entering)
-        entered = now()
+        # Without a channel the row alone tells of the wait: again, if an engine is lost.
+        once = entering.dial is not None
+        entered = call.initiated_at if once else now()
         record = QueueRecord(
-            id=uuid4(),
+            id=call.id if once else uuid4(),
             entered_at=entered,
             tenant_id=call.tenant_id,
             queue_id=queue.row.id,
@@ -171,9 +172,9 @@ class Center:
             priority=entering.priority,
             place_at=entering.place_at or before.place_at or entered,
         )
-        queued = QueuedCall(
-            room, switch, call, queue, record, entering, wideband=runner.is_wideband(rate)
-        )
+        wideband = runner.is_wideband(rate)
+        waits = (room, switch, call, queue, record, entering, wideband)
+        queued = AgentFirst(*waits, dialled=entering.dialled) if once else QueuedCall(*waits)
         call.queued = queued
         self._admit(room, queued, before.agent_id)
 
@@ -287,47 +288,26 @@ class Center:
         if call.queued is not None:
             return
         try:
-            kept = json.loads(dump.variable(VARIABLE) or "")
-            queue_id = f"{Queue.PREFIX}_{kept['queue']}"
-            room, queue = self._find(call, queue_id)
-            # A lease of an engine that was lost with its machine lasts longer than its node's.
-            deadline = time.monotonic() + _TAKE_UP_SECONDS
-            while room is None and time.monotonic() < deadline:
-                gevent.sleep(RENEW_SECONDS)
-                room, queue = self._find(call, queue_id)
-        except (ValueError, KeyError) as error:
+            found = kept.Kept(dump.variable(kept.VARIABLE) or "", call)
+        except (ValueError, KeyError, TypeError) as error:
             log.error("acd.place_unreadable", sid=call.sid, error=str(error))
             return
+        room, queue = self._find(call, found.queue_id)
+        # A lease of an engine that was lost with its machine lasts longer than its node's.
+        deadline = time.monotonic() + _TAKE_UP_SECONDS
+        while room is None and time.monotonic() < deadline:
+            gevent.sleep(RENEW_SECONDS)
+            room, queue = self._find(call, found.queue_id)
         if room is None or queue is None:
             connect.hang_up(switch, call, _FAILED)
             return
-        record = QueueRecord(
-            id=UUID(kept["id"]),
-            entered_at=_time(kept["at"]),
-            tenant_id=call.tenant_id,
-            queue_id=queue.row.id,
-            call_id=call.id,
-            number=call.customer_number,
-            priority=kept["priority"],
-            place_at=_time(kept["place"]),
-            offers=kept["offers"],
-        )
-        entering = Entering(
-            priority=kept["priority"],
-            max_wait=kept["max_wait"],
-            needs=[(skill, level) for skill, level in kept["needs"]],
-            agent=kept["only"],
-            auto_answer=kept["auto"],
-            returns=kept["flow"],
-        )
-        rate = dump.get("Channel-Read-Codec-Rate")
-        queued = QueuedCall(
-            room, switch, call, queue, record, entering, wideband=runner.is_wideband(rate)
-        )
+        wideband = runner.is_wideband(dump.get("Channel-Read-Codec-Rate"))
+        queued = QueuedCall(room, switch, call, queue, found.record, found.entering, wideband)
         call.queued = queued
-        if "answered" in kept:
-            queued.talked_before(kept["agent"], _time(kept["answered"]))
-            room.talk_begins(queued, kept["agent"])
+        if found.talks is not None:
+            agent_id, since = found.talks
+            queued.talked_before(agent_id, since)
+            room.talk_begins(queued, agent_id)
         else:
             room.enter(queued, None)
             if dump.variable("current_application") in (None, "park"):
@@ -349,7 +329,3 @@ def _refused(room: Room, queue: QueueFacts, position: int) -> str | None:
 def _is_open(queue: QueueFacts) -> bool:
     hours = queue.options.hours
     return hours is None or hours.is_open(now().astimezone(ZoneInfo(hours.time_zone)))
-
-
-def _time(epoch_s: float) -> datetime:
-    return datetime.fromtimestamp(epoch_s, UTC)

@@ -5,11 +5,10 @@ greenlets touch it: the call's own, in which its events are handled, and one for
 rung. Both meet in `_state`, which changes without anything else running in between.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -20,20 +19,17 @@ import structlog
 from irisx.kernel.clock import now
 from irisx.kernel.errors import IrisxError
 from irisx.settings import get_settings
-from irisx.telephony.acd import records, sound
+from irisx.telephony.acd import kept, records, ringing, sound
 from irisx.telephony.acd.entering import Entering
 from irisx.telephony.acd.models import OfferOutcome, QueueCallStatus
 from irisx.telephony.acd.records import QueueRecord
+from irisx.telephony.acd.ringing import Ring
 from irisx.telephony.acd.states import outcome_of
-from irisx.telephony.calls import connect
-from irisx.telephony.calls.engaged import OF_QUEUE
 from irisx.telephony.calls.live import LiveCall
 from irisx.telephony.esl import commands
-from irisx.telephony.esl.commands import Endpoint
 from irisx.telephony.esl.errors import CommandRefused, CommandTimeout, EslError, UnsafeValue
 from irisx.telephony.esl.wire import Event
-from irisx.telephony.provisioning import SIP_DOMAIN
-from irisx.telephony.switch import AGENT_VARIABLE, Switch, leg_variables
+from irisx.telephony.switch import Switch
 
 if TYPE_CHECKING:
     from irisx.telephony.acd.room import Room
@@ -41,19 +37,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-#: The queue that a channel is in, as JSON; another engine goes on from it.
-VARIABLE = "irisx_queue"
-#: An agent's leg that no engine bridges ends by itself.
-_ALONE_SECONDS = 30
 _PATIENCE_SECONDS = 15
 _BRIDGE_SECONDS = 5.0
 _ANNOUNCE_SECONDS = 60.0
 _KILL_AGAIN_SECONDS = 0.05
 #: With what a caller is refused who was not even answered; others: 480.
 _REFUSALS = {"full": "USER_BUSY"}
-#: RFC 5373, and what many phones go by (Yealink, Polycom, Grandstream …). mod_sofia's own
-#: `sip_auto_answer` also sends a NOTIFY `talk` on ringing, at which others end the call.
-_AUTO_ANSWER = {"sip_h_Answer-Mode": "Auto", "sip_h_Alert-Info": "info=alert-autoanswer"}
 
 
 class _State(Enum):
@@ -61,18 +50,6 @@ class _State(Enum):
     CONNECTING = auto()
     TALKING = auto()
     LEFT = auto()
-
-
-@dataclass(slots=True)
-class Ring:
-    """An agent who is rung. `adopted`: an engine that is gone has dialled; its answer and its end
-    come as events. `outcome`: why we stopped it."""
-
-    agent: int
-    began_at: datetime
-    adopted: bool = False
-    outcome: OfferOutcome | None = None
-    over: bool = False
 
 
 @dataclass(slots=True)
@@ -102,6 +79,11 @@ class QueuedCall:
         return self._state is _State.WAITING
 
     @property
+    def connecting(self) -> str | None:
+        """The leg of the agent who is about to have the caller."""
+        return self.leg if self._state is _State.CONNECTING else None
+
+    @property
     def talking_to(self) -> int | None:
         """The agent who has the caller."""
         return self.record.agent_id if self._state is _State.TALKING else None
@@ -110,14 +92,11 @@ class QueuedCall:
 
     def begin(self) -> None:
         """Answer, keep on the channel where it is, and play."""
-        channel = self.call.uuid
-        self.switch.run(
-            commands.uuid_setvar(channel, VARIABLE, self._kept()),
-            *self._survives(channel),
-        )
+        self._keep()
+        self.switch.run(*self._survives(self.call.uuid))
         steps = [] if self.call.answered_at is not None else [("answer", "")]
-        self.switch.execute(channel, *steps, ("set", "playback_terminators=none"))
-        gevent.spawn(self._guarded, self._welcome)
+        self.switch.execute(self.call.uuid, *steps, ("set", "playback_terminators=none"))
+        self.spawn(self._welcome)
 
     def wait(self) -> None:
         """While somebody waits, an agent's hang-up is told within 2 ms instead of up to 20."""
@@ -139,24 +118,10 @@ class QueuedCall:
             commands.uuid_setvar(channel, "hangup_after_bridge", "" if returns else "true"),
         ]
 
-    def _kept(self) -> str:
-        record = self.record
-        kept: dict[str, Any] = {
-            "id": str(record.id),
-            "queue": record.queue_id,
-            "at": record.entered_at.timestamp(),
-            "place": record.place_at.timestamp(),
-            "priority": record.priority,
-            "max_wait": self.entering.max_wait,
-            "needs": [list(need) for need in self.entering.needs],
-            "only": self.entering.agent,
-            "auto": self.entering.auto_answer,
-            "flow": self.entering.returns,
-            "offers": record.offers,
-        }
-        if record.answered_at is not None:
-            kept |= {"agent": record.agent_id, "answered": record.answered_at.timestamp()}
-        return json.dumps(kept, separators=(",", ":"))
+    def _keep(self) -> None:
+        """Have the channel know where it is."""
+        text = kept.write(self.record, self.entering)
+        self.switch.run(commands.uuid_setvar(self.call.uuid, kept.VARIABLE, text))
 
     # -- what the caller hears --------------------------------------------------------------------
 
@@ -171,11 +136,11 @@ class QueuedCall:
 
     def play_again(self) -> None:
         """The channel has gone silent while no engine was there."""
-        gevent.spawn(self._guarded, self._play, ())
+        self.spawn(self._play, ())
 
     def announce(self, texts: Sequence[str]) -> None:
         """Say something in place of the music. In a greenlet of its own: speech takes time."""
-        gevent.spawn(self._guarded, self._announce, texts)
+        self.spawn(self._announce, texts)
 
     def _announce(self, texts: Sequence[str]) -> None:
         options = self.queue.options
@@ -203,14 +168,16 @@ class QueuedCall:
         ring = self.rings[str(leg)] = Ring(agent.id, now())
         self.switch.legs[str(leg)] = self.call
         self.record.offers += 1
-        gevent.spawn(self._guarded, self._ring, leg, ring, agent)
+        self.spawn(self._ring, leg, ring, agent)
 
     def _ring(self, leg: UUID, ring: Ring, agent: "AgentFacts") -> None:
         try:
-            endpoint = self._endpoint(leg, agent)
-            job = self.switch.dial(self.call, endpoint, self._leg_variables(agent), leg)
+            seconds = self.queue.options.ring_seconds
+            endpoint = ringing.endpoint(self.switch, self.call, agent, leg)
+            variables = ringing.variables(self.call, ring, self.entering, seconds)
+            job = self.switch.dial(self.call, endpoint, variables, leg)
             records.offer_began(self.call, self.record, leg, agent.id, ring.began_at)
-            job.wait(self.queue.options.ring_seconds + _PATIENCE_SECONDS)
+            job.wait(seconds + _PATIENCE_SECONDS)
         except CommandRefused as refusal:
             cause = refusal.text.removeprefix("-ERR ").partition(" ")[0].strip()
             self._offer_over(str(leg), ring, outcome_of(cause))
@@ -223,28 +190,6 @@ class QueuedCall:
         else:
             self._answered(str(leg), ring)
 
-    def _endpoint(self, leg: UUID, agent: "AgentFacts") -> Endpoint:
-        if agent.username is not None:
-            return commands.registered(agent.username, SIP_DOMAIN)
-        if agent.phone_number is None:
-            raise UnsafeValue("contact", "the agent has no phone")
-        way = connect.way_to(self.switch, self.call, agent.phone_number, leg)
-        if way is None:
-            raise UnsafeValue("contact", "no carrier reaches the agent's number")
-        return way.endpoint
-
-    def _leg_variables(self, agent: "AgentFacts") -> dict[str, str]:
-        variables = leg_variables(self.call, OF_QUEUE) | {
-            "origination_caller_id_number": self.call.customer_number,
-            "origination_caller_id_name": self.call.customer_number,
-            "ignore_early_media": "true",
-            "originate_timeout": str(self.queue.options.ring_seconds),
-            "hangup_after_bridge": "true",
-            "park_timeout": f"{_ALONE_SECONDS}:NORMAL_CLEARING",
-            AGENT_VARIABLE: str(agent.id),
-        }
-        return variables | _AUTO_ANSWER if self.entering.auto_answer else variables
-
     def withdraw(self, agent_id: int, outcome: OfferOutcome | None = None) -> None:
         """Stop ringing an agent; `offer_ended` is told when the phone is quiet."""
         caller_left = self._state is _State.LEFT
@@ -252,7 +197,7 @@ class QueuedCall:
         for leg, ring in self.rings.items():
             if ring.agent == agent_id and not ring.over and leg != self.leg:
                 ring.outcome = ring.outcome or outcome
-                gevent.spawn(self._guarded, self._quiet, leg, ring)
+                self.spawn(self._quiet, leg, ring)
 
     def _quiet(self, leg: str, ring: Ring) -> None:
         """End a leg, also one that the switch is only about to make."""
@@ -298,7 +243,11 @@ class QueuedCall:
             steps = [("playback", commands.source(file)) for file in files]
             self.switch.connection.execute_all(leg, steps)[-1].wait(_ANNOUNCE_SECONDS)
         if self._state is _State.CONNECTING:
-            self._bridge(leg)
+            self._connect(leg)
+
+    def _connect(self, leg: str) -> None:
+        """An agent is on the line."""
+        self._bridge(leg)
 
     def _bridge(self, leg: str) -> None:
         park = f"{get_settings().max_call_seconds}:ALLOTTED_TIMEOUT"
@@ -335,7 +284,7 @@ class QueuedCall:
         )
         self.record.write(self.call, at)
         self.room.talk_begins(self, ring.agent)
-        self.switch.run(commands.uuid_setvar(self.call.uuid, VARIABLE, self._kept()))
+        self._keep()
         if self.queue.options.record and self.call.recording_path is None:
             self._record(at)
 
@@ -361,7 +310,7 @@ class QueuedCall:
     def leg_parked(self, leg: str) -> None:
         ring = self.rings.get(leg)
         if ring is not None and ring.adopted and not ring.over:
-            gevent.spawn(self._guarded, self._answered, leg, ring)
+            self.spawn(self._answered, leg, ring)
 
     def leg_left(self, leg: str, cause: str, at: datetime) -> None:
         ring = self.rings.get(leg)
@@ -420,7 +369,7 @@ class QueuedCall:
             return
         leg, connecting = self.leg, self._state is _State.CONNECTING
         self._state = _State.LEFT
-        if self.record.advance(QueueCallStatus.ABANDONED, at):
+        if self.record.advance(self._unanswered(), at):
             self.record.write(self.call, at)
         self.room.left(self)
         if connecting and leg is not None:
@@ -428,6 +377,13 @@ class QueuedCall:
             ring.outcome = OfferOutcome.CALLER_LEFT
             self.switch.run(commands.uuid_kill(leg))
             self._offer_over(leg, ring, OfferOutcome.CALLER_LEFT)
+
+    def _unanswered(self) -> QueueCallStatus:
+        """How a wait ended that the end of the call has ended."""
+        return QueueCallStatus.ABANDONED
+
+    def cancel(self) -> None:
+        """Whoever ended the call hangs up its channel, which tells the rest."""
 
     def overflow(self, reason: str) -> None:
         """The caller can't wait (any longer): `wait`, `no-agents`, `full` or `closed`. In the
@@ -485,7 +441,7 @@ class QueuedCall:
             self.call.queued = None
         if not self.call.over:
             self.switch.run(
-                commands.uuid_setvar(self.call.uuid, VARIABLE, ""),
+                commands.uuid_setvar(self.call.uuid, kept.VARIABLE, ""),
                 commands.uuid_setvar(self.call.uuid, "park_after_bridge", ""),
             )
 
@@ -493,11 +449,8 @@ class QueuedCall:
 
     def leg_found(self, leg: str, dump: Event) -> None:
         """An agent's leg of an engine that is gone: talking, answered, or still rung."""
-        agent = int(dump.variable(AGENT_VARIABLE) or 0)
-        began = datetime.fromtimestamp(
-            int(dump.get("Caller-Channel-Created-Time", "0") or 0) / 1_000_000, UTC
-        )
-        ring = Ring(agent, began, adopted=True)
+        ring = ringing.adopted(dump)
+        agent = ring.agent
         if self._state is _State.TALKING and self.record.agent_id == agent:
             ring.over = True
             self.rings[leg], self.leg = ring, leg
@@ -509,7 +462,7 @@ class QueuedCall:
                 self.room.taken(self, agent)
                 self.bridged(leg, now())
             elif dump.get("Answer-State") == "answered":
-                gevent.spawn(self._guarded, self._answered, leg, ring)
+                self.spawn(self._answered, leg, ring)
         else:
             self.switch.run(commands.uuid_kill(leg, "ORIGINATOR_CANCEL"))
 
@@ -524,6 +477,10 @@ class QueuedCall:
         if self._state is _State.TALKING and self.leg is None:
             self._customer_parked = True
             self._talk_over(now())
+
+    def spawn(self, run: Callable[..., None], *arguments: Any) -> None:
+        """Run it in a greenlet of its own."""
+        gevent.spawn(self._guarded, run, *arguments)
 
     def _guarded(self, run: Callable[..., None], *arguments: Any) -> None:
         try:

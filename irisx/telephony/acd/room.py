@@ -236,7 +236,10 @@ class Room:
         """An agent is not rung any more and has not taken the caller."""
         if self.talks.get(agent_id) is queued:
             del self.talks[agent_id]  # answered, and gone before the two could talk
-            delay = queued.queue.rules.delays[OfferOutcome.REJECTED]
+            call_id = queued.call.id
+            self._write(agent_id, lambda session, row: _work_done(session, row.id, call_id))
+            self._settle_activity(agent_id)
+            delay = queued.queue.rules.delays.get(outcome, 0.0)
             self._seat(agent_id, alone_until=time.time() + delay)
         else:
             decisions = self.matcher.offer_ended(queued.id, agent_id, outcome, time.time())

@@ -33,9 +33,9 @@ def settle(tenant_id: int, live: Collection[UUID]) -> bool:
     """
     with transaction() as session:
         records = [
-            (record, ended_at or now())
-            for record, ended_at in session.execute(
-                select(QueueCall, Call.ended_at)
+            (record, call)
+            for record, call in session.execute(
+                select(QueueCall, Call)
                 .join(Call, Call.id == QueueCall.call_id)
                 .where(
                     QueueCall.tenant_id == tenant_id,
@@ -56,8 +56,8 @@ def settle(tenant_id: int, live: Collection[UUID]) -> bool:
             .with_for_update(of=Agent)
         )
         agents = [agent for agent in engaged if agent.activity_call not in live]
-        for record, ended_at in records:
-            _end(record, ended_at)
+        for record, call in records:
+            _end(record, call)
         for agent in agents:
             session.execute(
                 delete(AgentWork).where(
@@ -68,9 +68,11 @@ def settle(tenant_id: int, live: Collection[UUID]) -> bool:
         return bool(records or agents)
 
 
-def _end(record: QueueCall, at: datetime) -> None:
-    waited = record.status is QueueCallStatus.WAITING
+def _end(record: QueueCall, call: Call) -> None:
+    at, waited = call.ended_at or now(), record.status is QueueCallStatus.WAITING
     record.status = QueueCallStatus.ABANDONED if waited else QueueCallStatus.COMPLETED
+    if waited and call.options.get("agent_first") and call.answered_at is None:
+        record.status, record.reason = QueueCallStatus.EXITED, call.status.value  # never there
     record.ended_at = at
     if waited:
         record.left_at = at

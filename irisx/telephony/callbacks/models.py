@@ -51,6 +51,13 @@ QUEUE_PRIORITY = {
 }
 
 
+class First(StrEnum):
+    """Whose phone rings first: with `agent`, the customer is dialled once an agent is there."""
+
+    CUSTOMER = "customer"
+    AGENT = "agent"
+
+
 class Callback(Noun, Base):
     """A customer who is to be called back.
 
@@ -73,6 +80,9 @@ class Callback(Noun, Base):
     queue_id: Mapped[int | None] = mapped_column(BigInteger)
     place_at: Mapped[datetime | None]
     priority: Mapped[Priority] = mapped_column(text_enum(Priority), default=Priority.NORMAL)
+    first: Mapped[First] = mapped_column(
+        text_enum(First), default=First.CUSTOMER, server_default=First.CUSTOMER
+    )
     rank: Mapped[int] = mapped_column(Integer, default=0)
     notes: Mapped[str | None]
     metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict)

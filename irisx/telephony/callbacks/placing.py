@@ -14,7 +14,7 @@ import phonenumbers
 import structlog
 from pydantic import AwareDatetime, TypeAdapter
 from pydantic import ValidationError as PydanticError
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from irisx.kernel.clock import now
@@ -23,9 +23,16 @@ from irisx.kernel.errors import Forbidden, NotFound, TooManyRequests, Validation
 from irisx.kernel.events import DomainEvent
 from irisx.kernel.ids import call_uuid, public_id, row_key
 from irisx.telephony import bus
+from irisx.telephony.acd.entering import NO_AGENT
 from irisx.telephony.acd.models import Queue, QueueCall, QueueMember
 from irisx.telephony.acd.options import QueueOptions
-from irisx.telephony.callbacks.models import QUEUE_PRIORITY, Callback, CallbackStatus, Priority
+from irisx.telephony.callbacks.models import (
+    QUEUE_PRIORITY,
+    Callback,
+    CallbackStatus,
+    First,
+    Priority,
+)
 from irisx.telephony.callbacks.progress import finish, tell
 from irisx.telephony.calls import capacity
 from irisx.telephony.calls.models import Call
@@ -207,13 +214,24 @@ def _queue_wait(session: Session, row: Callback, moment: datetime) -> timedelta 
     hours = QueueOptions.model_validate(options).hours
     if hours is not None and not hours.is_open(moment):
         return _QUEUE_CLOSED
-    available = select(QueueMember.agent_id).join(Agent, Agent.id == QueueMember.agent_id)
-    free = available.where(
-        QueueMember.queue_id == row.queue_id,
-        Agent.status == AgentStatus.AVAILABLE,
-        Agent.deleted_at.is_(None),
+    free = (
+        select(func.count())
+        .select_from(QueueMember)
+        .join(Agent, Agent.id == QueueMember.agent_id)
+        .where(
+            QueueMember.queue_id == row.queue_id,
+            Agent.status == AgentStatus.AVAILABLE,
+            Agent.deleted_at.is_(None),
+        )
     )
-    return None if session.scalar(free.limit(1)) is not None else _NO_AGENT
+    talking = exists().where(
+        QueueCall.call_id == Callback.call_id, QueueCall.answered_at.is_not(None)
+    )
+    underway = select(func.count()).where(
+        Callback.queue_id == row.queue_id, Callback.status == CallbackStatus.CALLING, ~talking
+    )
+    enough = (session.scalar(free) or 0) > (session.scalar(underway) or 0)
+    return None if enough else _NO_AGENT
 
 
 def place(session: Session, row: Callback, settings: TenantSettings) -> None:
@@ -229,6 +247,7 @@ def place(session: Session, row: Callback, settings: TenantSettings) -> None:
             "priority": row.rank,
             "place_at": row.place_at and row.place_at.isoformat(),
         }
+        options["agent_first"] = row.first is First.AGENT
     call = store_call(
         session,
         call_id=uuid4(),
@@ -265,6 +284,11 @@ def settle() -> bool:
 
 
 def _settle(session: Session, row: Callback, call: Call) -> None:
+    if call.reason == NO_AGENT:  # the customer was not called
+        row.status, row.due_at = CallbackStatus.SCHEDULED, now() + _NO_AGENT
+        row.attempts -= 1
+        tell(session, row, "postponed")
+        return
     row.last_result = _result(session, row, call)
     if row.last_result == CallStatus.COMPLETED:
         finish(session, row, CallbackStatus.COMPLETED, reason=None)

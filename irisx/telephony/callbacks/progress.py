@@ -19,7 +19,7 @@ def tell(session: Session, row: Callback, what: str) -> None:
     session.flush()
     events.publish(
         session,
-        key=f"{row.public_id}:{what}:{row.attempts}",
+        key=f"{row.public_id}:{what}:{row.call_id}",
         tenant_id=row.tenant_id,
         type=f"callback.{what}",
         data={

@@ -17,6 +17,7 @@ from irisx.telephony.callbacks.models import (
     QUEUE_PRIORITY,
     Callback,
     CallbackStatus,
+    First,
     Priority,
 )
 from irisx.telephony.callbacks.progress import finish, tell
@@ -130,4 +131,6 @@ def _assign(session: Session, row: Callback, fields: Mapping[str, Any]) -> None:
     if "metadata" in values:
         values["metadata_"] = values.pop("metadata")
     rows.assign(row, values)
+    if row.first is First.AGENT and row.queue_id is None:
+        raise invalid("first", "an agent can be rung first only with a queue_id")
     row.rank = QUEUE_PRIORITY[row.priority or Priority.NORMAL]

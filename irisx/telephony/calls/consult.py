@@ -22,7 +22,7 @@ from irisx.telephony.switch import Switch
 log = structlog.get_logger()
 
 MUSIC = "local_stream://moh"
-_RINGBACK = "tone_stream://%(2000,4000,440,480);loops=-1"
+RINGBACK = "tone_stream://%(2000,4000,440,480);loops=-1"
 _APART_SECONDS = 3.0
 _BRIDGE_SECONDS = 5.0
 _Args = dict[str, Any]
@@ -45,7 +45,7 @@ def start(switch: Switch, call: LiveCall, args: _Args) -> dict[str, Any]:
     call.consult = str(consulted)
     switch.legs[call.consult] = call
     partner = part(switch, call)
-    switch.execute(partner, ("playback", _RINGBACK))
+    switch.execute(partner, ("playback", RINGBACK))
     gevent.spawn(_ring, switch, call, way, consulted)
     return {}
 

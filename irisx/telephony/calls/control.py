@@ -63,6 +63,8 @@ def _end(switch: Switch, call: LiveCall, args: _Args) -> None:
     switch.run(
         commands.uuid_kill(call.uuid, "ORIGINATOR_CANCEL" if call.canceled else "NORMAL_CLEARING")
     )
+    if call.canceled and call.queued is not None:
+        switch.dispatcher.submit(call.uuid, call.queued.cancel)
     with gevent.Timeout(_END_SECONDS, False):
         while not call.over:
             gevent.sleep(0.01)

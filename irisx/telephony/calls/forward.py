@@ -34,7 +34,7 @@ def forward(switch: Switch, call: LiveCall, destination: str, event: Event | Non
     if destination.startswith(_ASSISTANT):
         run.start(switch, call, destination)
     elif destination.startswith(_QUEUE) and switch.center is not None:
-        switch.center.enter(switch, call, destination, _entering(call), rate)
+        switch.center.enter(switch, call, destination, entering(call), rate)
     else:
         if call.next_whisper is not None:
             call.ringing, call.next_whisper = Ringing(whisper=call.next_whisper), None
@@ -47,7 +47,7 @@ def leave_queue(call: LiveCall, why: str) -> None:
         call.queued.leave(why)
 
 
-def _entering(call: LiveCall) -> Entering:
+def entering(call: LiveCall) -> Entering:
     """As whoever placed the call wants it (`options["queue"]`: some fields of Entering)."""
     wanted = call.options.get("queue", {})
     place_at = wanted.get("place_at")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 from irisx.kernel.clock import now
 from irisx.kernel.db import transaction
 from irisx.telephony.calls.ended import Ended
+from irisx.telephony.calls.forward import entering
 from irisx.telephony.calls.handling import finish
 from irisx.telephony.calls.journal import Journal
 from irisx.telephony.calls.live import LiveCall, unseen_end
@@ -96,8 +98,35 @@ def give_up_waiting(journal: Journal) -> None:
 
 
 def place(switch: Switch, call: LiveCall) -> None:
-    """Dial the call by its routes until one answers or none is left. Runs in its own greenlet."""
+    """Have the call on its way. Runs in its own greenlet."""
     switch.adopt(call)
+    if agent_first(call):
+        switch.dispatcher.submit(call.uuid, await_agent, switch, call)
+    else:
+        _dial(switch, call)
+
+
+def agent_first(call: LiveCall) -> bool:
+    """Whether the customer is dialled only once an agent is on the line."""
+    return bool(call.options.get("agent_first")) and call.next_destination is not None
+
+
+def await_agent(switch: Switch, call: LiveCall, *, dialled: bool = False) -> None:
+    """Have a queue ring an agent, who has the customer dialled. In the call's greenlet."""
+    queue, call.next_destination = call.next_destination, None
+    if queue is None or switch.center is None:
+        return
+    way_in = replace(
+        entering(call),
+        max_wait=round(PLACE_WITHIN.total_seconds()),
+        dial=lambda: _dial(switch, call),
+        dialled=dialled,
+    )
+    switch.center.enter(switch, call, queue, way_in)
+
+
+def _dial(switch: Switch, call: LiveCall) -> None:
+    """Dial the call by its routes until one answers or none is left."""
     call.placing = True
     try:
         end = _try_routes(switch, call)

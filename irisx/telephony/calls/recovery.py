@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from irisx.kernel.clock import from_epoch_us, now
 from irisx.kernel.db import transaction
 from irisx.telephony import taps
-from irisx.telephony.acd import queued
+from irisx.telephony.acd import kept
 from irisx.telephony.amd import live as amd
 from irisx.telephony.assistants import run, talk
 from irisx.telephony.calls import connect, engaged, handling, inbound, outbound
@@ -216,8 +216,10 @@ def _catch_up(switch: Switch, call: LiveCall, dump: Event) -> None:
     call.partner = dump.variable("bridge_uuid") if _is_bridged(dump) else None
     if call.partner is not None:
         switch.legs[call.partner] = call
-    if dump.variable(queued.VARIABLE) and switch.center is not None:
+    if dump.variable(kept.VARIABLE) and switch.center is not None:
         switch.center.resume(switch, call, dump)
+    elif outbound.agent_first(call) and call.queued is None:
+        outbound.await_agent(switch, call, dialled=True)
     if dump.variable(position.VARIABLE):
         runner.resume(switch, call)
     elif dump.variable(talk.VARIABLE):

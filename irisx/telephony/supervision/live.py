@@ -35,6 +35,9 @@ log = structlog.get_logger()
 
 LEG = "supervisor"
 MUSIC = "local_stream://moh"
+#: How long an agent waits, after a takeover, for the customer to be given back. The switch itself
+#: ends the leg then, and the agent goes to the work after the call.
+RETURN_SECONDS = 30
 _BRIDGE_SECONDS = 5.0
 _TURN_SECONDS = 7.0
 _Args = dict[str, Any]
@@ -177,6 +180,8 @@ def _take_over(switch: Switch, call: LiveCall, found: Supervision) -> None:
         switch.run(
             commands.uuid_setvar(agent, "park_after_bridge", "true"),
             commands.uuid_setvar(found.leg, "irisx_taken_from", agent),
+            commands.sched_del(agent),
+            commands.sched_hangup(agent, RETURN_SECONDS, "NORMAL_CLEARING"),
         )
     switch.run(
         commands.uuid_setvar(found.leg, "park_after_bridge", "true"),  # a park forgets it
@@ -197,6 +202,7 @@ def _give_back(switch: Switch, call: LiveCall, found: Supervision) -> None:
             code="NO_PARTNER",
         )
     switch.run(
+        commands.sched_del(agent),
         commands.uuid_setvar(agent, "park_after_bridge", "false"),
         commands.uuid_setvar(found.leg, "irisx_taken_from", ""),
     )

@@ -55,6 +55,8 @@ def test_the_specification_s_callback(client: ApiClient) -> None:
         ({"priority": 5}, "priority"),
         ({"time_zone": "Mars/Base"}, "time_zone"),
         ({"max_attempts": 0}, "max_attempts"),
+        ({"first": "agent"}, "first"),
+        ({"first": "boss"}, "first"),
         ({"more": 1}, "more"),
     ],
 )

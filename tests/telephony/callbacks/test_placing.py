@@ -163,6 +163,28 @@ def test_nobody_is_called_for_a_queue_without_a_free_agent(
     assert fresh(row).attempts == placed
 
 
+def test_no_more_customers_are_called_than_agents_are_free(tenant: Tenant) -> None:
+    queue = queue_with_agent(tenant, AgentStatus.AVAILABLE)
+    for _ in range(3):
+        stored(tenant, queue_id=queue.id)
+    placing.place_due()
+    assert len(calls()) == 1
+
+
+def test_an_attempt_for_which_no_agent_came_does_not_count(tenant: Tenant) -> None:
+    queue = queue_with_agent(tenant, AgentStatus.AVAILABLE)
+    row = stored(tenant, queue_id=queue.id, first="agent", max_attempts=1)
+    placing.place_due()
+    [call] = calls()
+    assert call.options["agent_first"] is True
+    ended(CallStatus.FAILED, "NO_AGENT")
+    placing.settle()
+    later = fresh(row)
+    assert (later.status, later.attempts) == (CallbackStatus.SCHEDULED, 0)
+    assert later.due_at > now()
+    assert told() == ["callback.calling", "callback.postponed"]
+
+
 def test_a_queue_that_is_gone_fails_the_callback(tenant: Tenant) -> None:
     row = stored(tenant, queue_id=9_999)
     placing.place_due()
