@@ -66,6 +66,7 @@ from irisx.api.v1 import (
     webhooks,
     whatsapp,
     whatsapp_media,
+    whatsapp_sessions,
     whatsapp_templates,
 )
 from irisx.kernel.errors import IrisxError, Unavailable
@@ -81,6 +82,7 @@ ROUTERS: Sequence[Router] = (
     sms.router,
     whatsapp.router,
     whatsapp_templates.router,
+    whatsapp_sessions.router,
     whatsapp_media.router,
     messaging.router,
     contacts.router,

@@ -20,6 +20,7 @@ from irisx.messaging.channels.email.campaigns import stepping as email_campaign_
 from irisx.messaging.channels.sms import reactions
 from irisx.messaging.channels.sms.smpp import sessions as smpp_sessions
 from irisx.messaging.channels.whatsapp import media as whatsapp_media
+from irisx.messaging.channels.whatsapp import sessions as whatsapp_sessions
 from irisx.messaging.contacts import reactions as contact_reactions
 from irisx.messaging.conversations.service import open_snoozed
 from irisx.messaging.sending import Sender
@@ -70,6 +71,7 @@ def jobs() -> list[Job]:
         Job(running.CALLS_TOPIC, running.call_webhooks, 1.0),
         Job("messages.sandbox", sandbox_jobs.happen, 0.2),
         Job(whatsapp_media.TOPIC, whatsapp_media.fetch_next, 5.0),
+        Job("whatsapp.keep_sessions", whatsapp_sessions.keep_working, 5.0),
         Job("media.erase_deleted", media.erase_deleted, 60.0),
         Job("messages.forget_old", references.forget_old, _DAY),
         Job(transcribe.TOPIC, transcribe.transcribe_next, 5.0),

@@ -66,6 +66,7 @@ EVENTS: dict[str, str] = {
     "whatsapp.failed": "WhatsApp message failed or expired: error_code, status",
     "whatsapp.unknown": "WhatsApp message may have been sent: the provider's answer is missing",
     "whatsapp.received": "Inbound WhatsApp message",
+    "whatsapp.session": "A WAHA session has another status: account_id, status",
     "whatsapp.template_updated": "A WhatsApp template got another status: name, status, reason",
     "voicemail.received": "A caller left a message: mailbox, from, duration_ms",
     "queue.entered": "A caller waits in a queue: queue_id, call_sid, position",

@@ -25,7 +25,7 @@ from irisx.kernel.jobs import wake
 from irisx.kernel.logging import get_logger
 from irisx.kernel.storage import StorageError, storage_of
 from irisx.messaging import accounts, media
-from irisx.messaging.channels.whatsapp import graph
+from irisx.messaging.channels.whatsapp import graph, waha
 from irisx.messaging.models import MediaFile, MediaStatus, Message, ProviderAccount
 from irisx.messaging.provider import Account
 from irisx.settings import get_settings
@@ -79,6 +79,8 @@ KINDS: Mapping[str, str] = MappingProxyType(
 )
 #: Meta forgets an upload after 30 days.
 _USABLE = timedelta(days=29)
+#: A link to a file of a message outlives the time in which that is sent.
+_SENT_WITHIN = timedelta(hours=25)
 _UPLOAD_SECONDS = 25.0
 _FETCH_SECONDS = 60.0
 #: Another worker takes a fetch up again after this.
@@ -146,7 +148,8 @@ def remove(caller: Caller, file_id: int) -> None:
 def resolved(
     session: Session, tenant_id: int, content: dict[str, Any], account: ProviderAccount | None
 ) -> dict[str, Any]:
-    """A message's content with the provider's id in place of ours (`med_3`) in each medium.
+    """A message's content with the provider's id in place of ours (`med_3`) in each medium, or
+    with a link for a provider that fetches files.
 
     `account` None: the sandbox, where ours stay. Raises ValidationError.
     """
@@ -161,7 +164,10 @@ def resolved(
             part = found.get(kind)
             if isinstance(part, dict) and _ID.fullmatch(str(part.get("id"))):
                 where = f"{path}.{kind}.id".lstrip(".")
-                found[kind] = part | _resolved(session, tenant_id, part["id"], kind, account, where)
+                del part["id"]
+                found[kind] = part | _resolved(
+                    session, tenant_id, value[kind]["id"], kind, account, where
+                )
         return found
 
     return dict(walk(content, ""))
@@ -180,8 +186,11 @@ def _resolved(
         raise invalid(where, f"there is no file {public_id}")
     if file.kind != kind:
         raise invalid(where, f"{public_id} is of the kind {file.kind}")
-    if account is None or account.provider != CLOUD:
+    if account is None:
         return {"id": public_id}
+    if account.provider == waha.NAME:
+        named = {"filename": file.filename} if file.filename else {}
+        return {"link": media.link(file, _SENT_WITHIN), "mime_type": file.content_type, **named}
     if file.account_id != account.id or file.reference is None:
         raise invalid(where, f"{public_id} was not uploaded for this number; upload it again")
     if file.created_at < clock.now() - _USABLE:
@@ -290,6 +299,8 @@ def _fetched(account: ProviderAccount | None, file: MediaFile) -> Fetched:
         opened = accounts.opened(account)
     except (BadToken, ValueError):
         raise FetchFailed("the account's credentials can't be read") from None
+    if account.provider == waha.NAME:
+        return Fetched(read_url(file.source_url or "", waha.key_of(opened), LIMITS[file.kind]))
     return _from_meta(opened, file)
 
 

@@ -1,10 +1,10 @@
-"""Rows of WhatsApp: templates as Meta has them."""
+"""Rows of WhatsApp: templates as Meta has them, and sessions of WAHA accounts."""
 
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, func
+from sqlalchemy import ForeignKey, Index, Integer, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -58,3 +58,33 @@ class StoredTemplate(Noun, Base):
             unique=True,
         ),
     )
+
+
+class SessionStatus(StrEnum):
+    """WAHA's words in lower case. UNREACHABLE: the WAHA server does not answer or refuses us."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    SCAN_QR_CODE = "scan_qr_code"
+    WORKING = "working"
+    FAILED = "failed"
+    UNREACHABLE = "unreachable"
+
+
+class WahaSession(Base):
+    """The session of a WAHA account. `wanted`: somebody started it, so it is started again
+    whenever it ends; `due_at`: when the worker looks at it next; `failures`: in a row."""
+
+    __tablename__ = "waha_sessions"
+
+    account_id: Mapped[int] = mapped_column(
+        ForeignKey("provider_accounts.id", ondelete="CASCADE"), primary_key=True
+    )
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"))
+    wanted: Mapped[bool]
+    status: Mapped[SessionStatus] = mapped_column(text_enum(SessionStatus))
+    status_at: Mapped[datetime]
+    failures: Mapped[int] = mapped_column(Integer, default=0)
+    due_at: Mapped[datetime]
+
+    __table_args__ = (Index("ix_waha_sessions_due", "due_at"),)

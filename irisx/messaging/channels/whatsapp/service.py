@@ -14,7 +14,7 @@ from irisx.kernel.db import transaction
 from irisx.kernel.errors import Conflict, invalid
 from irisx.messaging import accepting, accounts
 from irisx.messaging.accepting import NewMessage
-from irisx.messaging.channels.whatsapp import media
+from irisx.messaging.channels.whatsapp import media, waha
 from irisx.messaging.channels.whatsapp.addresses import normalise
 from irisx.messaging.channels.whatsapp.content import WhatsAppContent
 from irisx.messaging.channels.whatsapp.templates import SANDBOX, checked
@@ -46,7 +46,7 @@ class Draft:
 
 def send(caller: Caller, to: str, draft: Draft) -> Message:
     """Accept a message. Raises ValidationError, Forbidden DESTINATION_NOT_ALLOWED, Conflict
-    WINDOW_CLOSED, and what `accepting.accept` raises."""
+    WINDOW_CLOSED or NOT_SUPPORTED, and what `accepting.accept` raises."""
     ids = accepting.repeatable_ids(caller)
     with transaction() as session:
         message = accept(session, caller.tenant_id, to, draft, test=caller.test, ids=ids)
@@ -74,7 +74,9 @@ def accept(
     sender = _sender(session, tenant_id, settings, list(real), draft.from_)
     account = None if test else real.get(sender)
     words = content.words()
-    if content.template is None:
+    if account is not None and account.provider == waha.NAME:
+        _check_waha(content)
+    elif content.template is None:
         _check_window(session, tenant_id, sender, number, simulated=account is None)
     else:
         business = account.settings.get("business_account_id") if account else SANDBOX
@@ -166,6 +168,14 @@ def _sender(
         raise invalid("from", "the tenant has no phone number to send from; add one first")
     default = settings.default_caller_id
     return default if default is not None and default in numbers else numbers[0]
+
+
+def _check_waha(content: WhatsAppContent) -> None:
+    if content.template or content.interactive:
+        raise Conflict(
+            f"This number sends by WAHA, which has no {content.type} messages: send a text.",
+            code="NOT_SUPPORTED",
+        )
 
 
 def _check_window(

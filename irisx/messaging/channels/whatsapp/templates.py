@@ -24,7 +24,6 @@ from irisx.messaging.channels.whatsapp.template_parts import (
     faults_of_message,
     text_of,
 )
-from irisx.messaging.channels.whatsapp.webhook import TEMPLATE_STATUS
 from irisx.messaging.models import ProviderAccount
 from irisx.messaging.provider import Account, Notice
 from irisx.tenancy import audit, rows
@@ -188,10 +187,8 @@ def sync(caller: Caller, account_id: int | None) -> Synced:
 
 
 def noticed(session: Session, account: ProviderAccount, notice: Notice) -> None:
-    """Meta tells that a template has another status (`Channel.noticed`). What is older than what
+    """Meta tells that a template has another status. What is older than what
     is known changes nothing; a template that is not known comes with the next sync."""
-    if notice.kind != TEMPLATE_STATUS:
-        return
     name, language = notice.data["message_template_name"], notice.data["message_template_language"]
     business = account.settings["business_account_id"]
     row = _find(session, account.tenant_id, business, str(name), str(language), lock=True)

@@ -8,13 +8,12 @@ is kept as `Unread`, and the others count.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from irisx.messaging.channels.whatsapp.addresses import normalise
+from irisx.messaging.channels.whatsapp.addresses import moment, normalise
 from irisx.messaging.provider import Inbound, Notice, Reading, Receipt, Unread, unread
 from irisx.messaging.states import MessageStatus
 
@@ -104,7 +103,7 @@ def _change(
     """An app has one webhook for all its numbers: those of others are not this account's."""
     value = change["value"]
     if change["field"] == TEMPLATE_STATUS and str(entry["id"]) == number.business:
-        found.notices.append(Notice(TEMPLATE_STATUS, value, _moment(entry.get("time"))))
+        found.notices.append(Notice(TEMPLATE_STATUS, value, moment(entry.get("time"))))
     if change["field"] != "messages" or value["metadata"]["phone_number_id"] != number.id:
         return
     names = dict(_names(value.get("contacts", [])))
@@ -136,7 +135,7 @@ def _receipts(item: Any) -> list[Receipt]:
             status=found,
             reference=status.id,
             sid=status.biz_opaque_callback_data,
-            at=_moment(status.timestamp),
+            at=moment(status.timestamp),
             error_code=str(error.code) if error else None,
             error_message=error.title if error else None,
         )
@@ -161,7 +160,7 @@ def _inbound(number: Number, item: Mapping[str, Any], names: Mapping[str, str]) 
             if name in item
         },
         name=names.get(message.from_),
-        at=_moment(message.timestamp),
+        at=moment(message.timestamp),
     )
 
 
@@ -181,11 +180,3 @@ def _words(kind: str, part: Any) -> str:
             return str(part.get("caption", ""))
         case _:
             return ""
-
-
-def _moment(timestamp: Any) -> datetime | None:
-    """`timestamp`: seconds since 1970, as text."""
-    try:
-        return datetime.fromtimestamp(int(timestamp), UTC)
-    except (ValueError, OverflowError, OSError, TypeError):
-        return None
