@@ -1,9 +1,11 @@
 """Files of messages: their bytes in the storage, links to them that expire, their end."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import ColumnElement, select, update
@@ -15,6 +17,7 @@ from irisx.kernel.errors import Forbidden, NotFound, Unavailable
 from irisx.kernel.logging import get_logger
 from irisx.kernel.storage import StorageError, storage, storage_of
 from irisx.messaging.models import MediaFile, MediaStatus
+from irisx.messaging.provider import InboundFile
 from irisx.settings import get_settings
 from irisx.tenancy import audit, rows
 from irisx.tenancy.access import Actor
@@ -25,6 +28,10 @@ log = get_logger(__name__)
 LINK = timedelta(hours=1)
 _PRESIGNED_SECONDS = 300
 _PURPOSE = "media"
+#: Kind of a file that came as a part of a message, or goes as one.
+ATTACHMENT = "attachment"
+_MAX_NAME = 240
+_MAX_TYPE = 200
 _BATCH = 50
 _RETRY = timedelta(minutes=5)
 
@@ -36,6 +43,41 @@ def keep(tenant_id: int, data: bytes, content_type: str) -> str:
         file.write(data)
         file.flush()
         return storage().put(Path(file.name), name, content_type)
+
+
+@contextmanager
+def keeping(
+    tenant_id: int, channel: str, files: Sequence[InboundFile], account_id: int | None = None
+) -> Iterator[list[MediaFile]]:
+    """Rows for files whose bytes are stored. Those that are not in the database when the block
+    ends were not wanted: their bytes go again. Raises Unavailable while the storage is away."""
+    kept: list[MediaFile] = []
+    done = False
+    try:
+        for file in files:
+            kept.append(
+                MediaFile(
+                    tenant_id=tenant_id,
+                    channel=channel,
+                    account_id=account_id,
+                    kind=ATTACHMENT,
+                    content_type=file.content_type[:_MAX_TYPE],
+                    filename=file.name[-_MAX_NAME:],
+                    size_bytes=len(file.data),
+                    status=MediaStatus.STORED,
+                    location=keep(tenant_id, file.data, file.content_type),
+                )
+            )
+        yield kept
+        done = True
+    except StorageError as error:
+        log.error("media_storage_away", reason=str(error))
+        raise Unavailable("The storage of files is away or full. Try again.") from error
+    finally:
+        for row in kept:
+            if row.location is not None and not (done and row.id is not None):
+                with suppress(StorageError):  # bytes that nothing names; nobody can be told
+                    storage_of(row.location).delete(row.location)
 
 
 def get(tenant_id: int, channel: str, file_id: int) -> MediaFile:
@@ -95,6 +137,16 @@ def erase_deleted() -> bool:
             else:
                 session.delete(row)
     return len(found) == _BATCH
+
+
+def described(row: MediaFile) -> dict[str, Any]:
+    """A file as a message's content names it."""
+    return {
+        "id": row.public_id,
+        "name": row.filename,
+        "type": row.content_type,
+        "bytes": row.size_bytes,
+    }
 
 
 def link(row: MediaFile, lasting: timedelta = LINK) -> str:

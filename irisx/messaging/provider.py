@@ -146,12 +146,22 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class InboundFile:
+    """A file that came as a part of the message itself; `name` and `content_type` as they were
+    said."""
+
+    name: str
+    content_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Inbound:
     """A message that somebody sent to the tenant. `reference` is the provider's id of it.
 
     `name`: the sender's, where the channel tells. `thread`: which of several conversations of the
     same two addresses it belongs to (an e-mail thread). `media_urls`: where its attachments can be
-    fetched, perhaps with the account's credentials only.
+    fetched, perhaps with the account's credentials only. `files`: those that came with it.
     """
 
     reference: str
@@ -159,6 +169,7 @@ class Inbound:
     to: str
     body: str
     media_urls: Sequence[str] = ()
+    files: Sequence[InboundFile] = ()
     content: Mapping[str, Any] = field(default_factory=dict)
     name: str | None = None
     thread: str = ""

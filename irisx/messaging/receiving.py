@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -22,13 +24,14 @@ from irisx.kernel import clock
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import Forbidden, NotFound, invalid
 from irisx.kernel.logging import get_logger
-from irisx.messaging import accounts, references
+from irisx.messaging import accounts, media, references
 from irisx.messaging.channels import channel as channel_of
 from irisx.messaging.conversations.linking import link_inbound
 from irisx.messaging.exchanges import INBOUND, note_received
-from irisx.messaging.models import Message, ProviderAccount, ReceivedKey, UnreadPart
+from irisx.messaging.models import MediaFile, Message, ProviderAccount, ReceivedKey, UnreadPart
 from irisx.messaging.provider import (
     Inbound,
+    InboundFile,
     Reading,
     Receipt,
     ReceiverRequest,
@@ -38,6 +41,7 @@ from irisx.messaging.provider import (
 )
 from irisx.messaging.states import Direction, MessageStatus
 from irisx.messaging.statuses import announce
+from irisx.settings import get_settings
 from irisx.tenancy import rows
 
 log = get_logger(__name__)
@@ -84,12 +88,18 @@ def take(row: ProviderAccount, reading: Reading, exchange: Mapping[str, Any]) ->
     has none and can be stored."""
     if not (reading.receipts or reading.messages or reading.unread or reading.notices):
         return
-    with transaction() as session:
+    files = [file for inbound in reading.messages for file in _storable_files(inbound)]
+    with (
+        media.keeping(row.tenant_id, row.channel, files, row.id) as kept,
+        transaction() as session,
+    ):
+        unclaimed = iter(kept)
         named = [(row.id, r.reference) for r in reading.receipts if r.reference is not None]
         references.lock(session, named)
         for receipt in reading.receipts:
             _receipt(session, row, receipt, dict(exchange))
         for inbound in reading.messages:
+            own = list(islice(unclaimed, len(inbound.files)))
             if _is_new(session, row.id, f"message {inbound.reference}"):
                 store(
                     session,
@@ -99,6 +109,7 @@ def take(row: ProviderAccount, reading: Reading, exchange: Mapping[str, Any]) ->
                     provider=row.provider,
                     account_id=row.id,
                     exchange=exchange,
+                    files=own,
                 )
         for notice in reading.notices:
             channel_of(row.channel).noticed(session, row, notice)
@@ -125,8 +136,10 @@ def store(
     provider: str,
     account_id: int | None,
     exchange: Mapping[str, Any],
+    files: Sequence[MediaFile] = (),
 ) -> Message:
-    """An inbound message becomes a row, with all that follows from it."""
+    """An inbound message becomes a row, with all that follows from it. `files`: rows of those that
+    came with it, whose bytes are stored."""
     channel = channel_of(channel_name)
     now = clock.now()
     message = Message(
@@ -150,11 +163,36 @@ def store(
     )
     session.add(message)
     session.flush()
+    _attach(session, message, files)
     link_inbound(session, message, name=_name(inbound.name), thread=storable(inbound.thread)[:200])
     note_received(session, message, INBOUND, now, exchange)
     channel.received(session, message)
     announce(session, message, MessageStatus.RECEIVED, min(inbound.at or now, now + _SKEW))
     return message
+
+
+def _attach(session: Session, message: Message, files: Sequence[MediaFile]) -> None:
+    """The files are the message's; it names them by their ids."""
+    if not files:
+        return
+    for file in files:
+        file.message_id = message.id
+    session.add_all(files)
+    session.flush()
+    path = f"{get_settings().base_url}/v1/{message.channel}/attachments"
+    message.media_urls = [*message.media_urls, *(f"{path}/{file.public_id}" for file in files)]
+    message.content = {**message.content, "attachments": [media.described(f) for f in files]}
+
+
+def _storable_files(inbound: Inbound) -> Sequence[InboundFile]:
+    return [
+        InboundFile(
+            PurePosixPath(str(storable(file.name)).replace("\\", "/")).name or "attachment",
+            str(storable(file.content_type)),
+            file.data,
+        )
+        for file in inbound.files
+    ]
 
 
 def storable(value: Any, depth: int = 0) -> Any:

@@ -13,6 +13,8 @@ from irisx.settings import get_settings
 router = Router("Receivers")
 
 _RULE = "/webhooks/<channel>/<token>"
+#: A letter with its files.
+MAX_MAIL_BYTES = 16 * 1024 * 1024
 _MEANS = {403: "The signature is not the account's."}
 
 
@@ -25,7 +27,9 @@ class AnyQuery(Query):
 @router.post(_RULE, access=PUBLIC, rate=Rate.NONE, produces="text/plain", also=_MEANS)
 def receive_from_provider(channel: str, token: str, query: AnyQuery, request: Request) -> Response:
     """Take a provider's receipts and inbound messages. The path is an account's `receiver_url`;
-    the provider's signature on the body as it came is checked."""
+    the provider's signature on the body as it came is checked. Raw mail has 16 MiB at most."""
+    if channel == "email":
+        request.max_content_length = MAX_MAIL_BYTES
     return _answered(channel, token, request)
 
 

@@ -1,5 +1,6 @@
 """`/v1/email`: messages, one by one."""
 
+from base64 import b64decode
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
@@ -24,6 +25,7 @@ from irisx.api.schemas import (
     Timestamp,
 )
 from irisx.messaging.channels.email import queries, service
+from irisx.messaging.channels.email.attachments import MAX_FILES, Attachment
 from irisx.messaging.channels.email.content import MailContent
 from irisx.messaging.channels.email.models import EmailEngagement
 from irisx.messaging.channels.email.service import Mail
@@ -60,6 +62,35 @@ HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,76}$")]
 HeaderValue = Annotated[str, StringConstraints(max_length=500), AfterValidator(_one_line)]
 
 
+def _is_base64(text: str) -> str:
+    b64decode(text, validate=True)  # what it raises is a ValueError
+    return text
+
+
+class EmailFile(Body):
+    """Either the `id` of an uploaded file, or `filename` and `content`."""
+
+    id: str | None = Field(None, pattern=r"^med_[0-9]{1,19}$", examples=["med_3"])
+    filename: str | None = Field(None, min_length=1, max_length=200)
+    content: Annotated[str, AfterValidator(_is_base64)] | None = Field(
+        None, description="Base64. For more than some hundred kilobytes upload the file."
+    )
+    content_type: str | None = Field(None, examples=["application/pdf"])
+    content_id: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._@-]{1,100}$",
+        description="The HTML shows it as `cid:` and this.",
+    )
+
+    @model_validator(mode="after")
+    def is_one_of_both(self) -> Self:
+        if (self.id is None) is (self.content is None):
+            raise ValueError("either id, or filename and content")
+        if self.content is not None and self.filename is None:
+            raise ValueError("content needs a filename")
+        return self
+
+
 class EmailRequest(Body):
     to: EmailAddress = Field(description="One recipient.", examples=["recipient@example.com"])
     from_: EmailAddress | None = Field(
@@ -94,6 +125,9 @@ class EmailRequest(Body):
         strict=False,
         description="`marketing` waits out the tenant's quiet hours.",
     )
+    attachments: list[EmailFile] = Field(
+        default_factory=list, max_length=MAX_FILES, description="At most 10 MiB in all."
+    )
     metadata: Metadata = Field(default_factory=dict)
     send_at: Moment | None = Field(None, description="At most 35 days from now.")
     expires_at: Moment | None = Field(
@@ -107,8 +141,18 @@ class EmailRequest(Body):
         return self
 
     def mail(self) -> Mail:
-        values = self.model_dump(exclude={"to", "from_"})
-        return Mail(from_=self.from_, **values)
+        values = self.model_dump(exclude={"to", "from_", "attachments"})
+        files = [
+            Attachment(
+                each.id,
+                each.filename,
+                each.content_type,
+                b64decode(each.content) if each.content is not None else None,
+                each.content_id,
+            )
+            for each in self.attachments
+        ]
+        return Mail(from_=self.from_, attachments=files, **values)
 
 
 class Email(MessageFields):
@@ -129,9 +173,19 @@ class EmailHappening(Answer):
     occurred_at: Timestamp
 
 
+class EmailFileDetails(Answer):
+    """Its bytes: `GET /v1/email/attachments/{id}`."""
+
+    id: str
+    name: str
+    type: str
+    bytes: int
+
+
 class EmailDetails(Email):
     html: str | None
     text: str
+    attachments: list[EmailFileDetails]
     engagements: list[EmailHappening]
 
 
@@ -187,6 +241,7 @@ def get_email(caller: Caller, sid: str) -> dict[str, Any]:
     return _email(message) | {
         "html": message.content.get("html"),
         "text": message.body,
+        "attachments": message.content.get("attachments", []),
         "engagements": engagements,
     }
 

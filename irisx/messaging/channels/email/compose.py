@@ -24,7 +24,7 @@ from inscriptis import get_text
 from pydantic import Field, field_validator
 
 from irisx.kernel import clock
-from irisx.messaging.channels.email import tracking
+from irisx.messaging.channels.email import attachments, tracking
 from irisx.messaging.channels.email.addresses import domain_of
 from irisx.messaging.channels.email.content import MailContent
 from irisx.messaging.provider import AccountModel, FailureKind, Outgoing, SendFailed
@@ -117,6 +117,7 @@ def compose(settings: MailSettings, credentials: MailCredentials, message: Outgo
     mail.set_content(text)
     if content.html is not None:
         mail.add_alternative(tracking.instrumented(message, content), subtype="html")
+    attachments.attach(mail, content.attachments)
     return _signed(bytes(mail), settings, credentials)
 
 

@@ -5,6 +5,20 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 
+class MailFile(BaseModel):
+    """An attachment. `location`: of its bytes in the storage. `content_id`: the HTML shows it as
+    `cid:…`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    name: str
+    type: str
+    bytes: int
+    location: str
+    content_id: str | None = None
+
+
 class MailContent(BaseModel):
     """`html` None: plain text only. `unsubscribe`: it carries RFC 8058's one-click headers.
 
@@ -27,6 +41,7 @@ class MailContent(BaseModel):
     campaign_id: int | None = None
     variant: str | None = None
     in_reply_to: str | None = None
+    attachments: list[MailFile] = []
 
     def stored(self) -> dict[str, Any]:
         """As JSON for the row, without what is not set."""

@@ -22,7 +22,7 @@ from flufl.bounce import all_failures
 from inscriptis import get_text
 
 from irisx.messaging.channels.email.compose import bounced_sid
-from irisx.messaging.provider import Inbound, Reading, Receipt, ReceiverRequest
+from irisx.messaging.provider import Inbound, InboundFile, Reading, Receipt, ReceiverRequest
 from irisx.messaging.states import MessageStatus
 
 _OURS = re.compile(r"<?(EM[0-9a-f]{32})@[^>\s]+>?")
@@ -153,16 +153,12 @@ def _inbound(mail: EmailMessage, body: bytes) -> Inbound:
             "reply": EmailReplyParser.parse_reply(text),
             "html": html,
             "in_reply_to": str(mail.get("In-Reply-To", "")) or None,
-            "attachments": [
-                {
-                    "name": part.get_filename() or "attachment",
-                    "type": part.get_content_type(),
-                    "bytes": len(_bytes(part)),
-                }
-                for part in _parts(mail)
-                if part.is_attachment()
-            ],
         },
+        files=[
+            InboundFile(part.get_filename() or "attachment", part.get_content_type(), _bytes(part))
+            for part in _parts(mail)
+            if _is_file(part)
+        ],
         name=name or None,
         at=_date(mail),
     )
@@ -187,6 +183,8 @@ def _decoded(part: Message) -> str:
 
 
 def _bytes(part: Message) -> bytes:
+    if part.get_content_type() == "message/rfc822" and part.is_multipart():
+        return bytes(part.get_payload(0))  # type: ignore[arg-type]
     payload: Any = part.get_payload(decode=True)
     return payload if isinstance(payload, bytes) else b""
 
@@ -197,6 +195,12 @@ def _parts(mail: EmailMessage) -> Iterator[EmailMessage]:
         if number >= _MAX_PARTS:
             return
         yield part
+
+
+def _is_file(part: EmailMessage) -> bool:
+    """An attachment (perhaps a letter itself), or a picture that the HTML shows."""
+    shown = part.get_content_maintype() not in ("text", "multipart", "message")
+    return part.is_attachment() or shown
 
 
 def _date(mail: EmailMessage) -> datetime | None:

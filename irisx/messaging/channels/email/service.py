@@ -1,6 +1,6 @@
 """Sending an email: what was given is checked and accepted into the pipeline."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,14 +11,15 @@ from sqlalchemy.orm import Session
 
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import ValidationError, invalid
-from irisx.messaging import accepting
+from irisx.messaging import accepting, media
 from irisx.messaging.accepting import NewMessage
-from irisx.messaging.channels.email import addresses, templates
-from irisx.messaging.channels.email.content import MailContent
+from irisx.messaging.channels.email import addresses, attachments, templates
+from irisx.messaging.channels.email.attachments import Attachment
+from irisx.messaging.channels.email.content import MailContent, MailFile
 from irisx.messaging.channels.email.templates import Rendered, Source
 from irisx.messaging.conversations.models import Conversation
 from irisx.messaging.conversations.service import Reply
-from irisx.messaging.models import Message, ProviderAccount
+from irisx.messaging.models import MediaFile, Message, ProviderAccount
 from irisx.messaging.states import Category, Direction
 from irisx.tenancy.access import Caller
 
@@ -61,13 +62,18 @@ class Mail:
     variant: str | None = None
     in_reply_to: str | None = None
     conversation_id: int | None = None
+    attachments: Sequence[Attachment] = ()
 
 
 def send(caller: Caller, to: str, mail: Mail) -> Message:
     """Accept an email. Raises what `accept` raises."""
     ids = accepting.repeatable_ids(caller)
-    with transaction() as session:
-        message = accept(session, caller.tenant_id, to, mail, test=caller.test, ids=ids)
+    tenant_id = caller.tenant_id
+    with (
+        media.keeping(tenant_id, CHANNEL, attachments.given(mail.attachments)) as kept,
+        transaction() as session,
+    ):
+        message = accept(session, tenant_id, to, mail, test=caller.test, ids=ids, kept=kept)
     accepting.wake_senders()
     return message
 
@@ -80,8 +86,10 @@ def accept(
     *,
     test: bool = False,
     ids: tuple[UUID, UUID] | None = None,
+    kept: Sequence[MediaFile] = (),
 ) -> Message:
-    """Check an email and accept it in the caller's transaction.
+    """Check an email and accept it in the caller's transaction. `kept`: rows for attachments that
+    came with it, in order.
 
     Raises ValidationError, Conflict RECIPIENT_SUPPRESSED or RECIPIENT_OPTED_OUT, Unavailable.
     """
@@ -92,8 +100,12 @@ def accept(
     sender = sender_of(session, tenant_id, mail.from_)
     _check_headers(mail.headers)
     rendered, version = _rendered(session, tenant_id, mail)
-    new = composed(mail, recipient, sender, rendered, version, test=test, ids=ids)
-    return accepting.accept(session, tenant_id, new)
+    files = attachments.resolved(session, tenant_id, mail.attachments, kept)
+    new = composed(mail, recipient, sender, rendered, version, files, test=test, ids=ids)
+    message = accepting.accept(session, tenant_id, new)
+    for file in kept:
+        file.message_id = message.id
+    return message
 
 
 def composed(
@@ -102,11 +114,13 @@ def composed(
     sender: tuple[str, str | None],
     rendered: Rendered,
     version: int | None,
+    files: Sequence[MailFile] = (),
     *,
     test: bool = False,
     ids: tuple[UUID, UUID] | None = None,
 ) -> NewMessage:
-    """The message of rendered words. `sender`: from `sender_of`. `version`: the template's."""
+    """The message of rendered words. `sender`: from `sender_of`. `version`: the template's.
+    `files`: from `attachments.resolved`."""
     marketing = mail.category is Category.MARKETING
     from_, from_name = sender
     content = MailContent(
@@ -123,6 +137,7 @@ def composed(
         campaign_id=mail.campaign_id,
         variant=mail.variant,
         in_reply_to=mail.in_reply_to,
+        attachments=list(files),
     )
     return NewMessage(
         channel=CHANNEL,
@@ -151,13 +166,15 @@ def reply(
 ) -> Message:
     """Answer in a conversation (`Channel.reply`), in the thread of its last letter.
 
-    `content` may have a `subject` and `html`.
+    `content` may have a `subject`, `html` and `attachments`, a list of ids of uploaded files.
     """
-    unknown = sorted(set(answer.content) - {"subject", "html"})
+    unknown = sorted(set(answer.content) - {"subject", "html", "attachments"})
     if unknown:
-        raise invalid(f"content.{unknown[0]}", "an answer by email has subject and html")
+        raise invalid(
+            f"content.{unknown[0]}", "an answer by email has subject, html and attachments"
+        )
     if answer.media_urls:
-        raise invalid("media_urls", "an email takes no media by URL; link to it in the text")
+        raise invalid("media_urls", "an email takes no media by URL; attach it or link to it")
     last = session.scalar(
         select(Message)
         .filter_by(conversation_id=conversation.id, direction=Direction.INBOUND)
@@ -176,6 +193,7 @@ def reply(
         track_clicks=False,
         in_reply_to=last.reference if last is not None else None,
         conversation_id=conversation.id,
+        attachments=attachments.by_ids(answer.content.get("attachments", [])),
     )
     tenant_id = conversation.tenant_id
     return accept(session, tenant_id, conversation.their_address, mail, test=test, ids=ids)

@@ -124,7 +124,8 @@ def test_a_letter_with_its_reply_html_and_attachment() -> None:
     assert message.content["subject"] == "Héllo"
     assert message.content["reply"].strip() == "Yes, please."
     assert message.content["in_reply_to"] == "<0@acme.example>"
-    assert message.content["attachments"][0]["name"] == "a.pdf"
+    [file] = message.files
+    assert (file.name, file.content_type, file.data) == ("a.pdf", "application/pdf", b"PDF")
     assert message.at is not None
     assert message.at.hour == 12
 
