@@ -207,7 +207,7 @@ class Engine:
         while True:
             for switch in self.switches:
                 call = switch.calls.get(channel)
-                if call is not None:
+                if call is not None and channel not in switch.taking_up:
                     return switch, call
             if time.monotonic() > deadline:
                 raise Unavailable("The engine does not have this call.", code="ENGINE_UNAVAILABLE")

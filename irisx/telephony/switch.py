@@ -79,6 +79,8 @@ class Switch:
         self.version = ""
         self.calls: dict[str, LiveCall] = {}
         self.legs: dict[str, LiveCall] = {}
+        #: Calls of which recovery has not yet found out everything: no command reaches them.
+        self.taking_up: set[str] = set()
         self._forget: list[Api] = []
         self._something_to_forget = Signal()
         self.dispatcher = Dispatcher(lambda event: on_event(self, event), self._call_of)

@@ -11,8 +11,9 @@ import soundfile
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import Conflict, ValidationError
 from irisx.settings import get_settings
+from irisx.telephony.calls.live import LiveCall
 from irisx.telephony.calls.models import CallEvent, Recording
-from tests.contract.rig import ALSO_STAYS, ANSWERS, BUSY, STAYS, STAYS_TOO, Rig
+from tests.contract.rig import ALSO_STAYS, ANSWERS, BUSY, RINGS, STAYS, STAYS_TOO, Rig
 from tests.waiting import wait_until
 
 _RATE = 8000
@@ -175,6 +176,64 @@ def test_a_consultation_that_is_busy_brings_them_together_again(line: Rig) -> No
     line.wait_line(call_id, "consult.failed")
     wait_until(lambda: call.partner == partner, 10)
     ended(line, call_id)
+
+
+def consulting(line: Rig, third: str) -> tuple[UUID, LiveCall, str, str]:
+    """A conversation whose partner talks to a third party: the call, and the two's channels."""
+    call_id = conversation(line)
+    call = line.switch.calls[str(call_id)]
+    partner = call.partner
+    line.command(call_id, "consult", to={"type": "number", "to": line.far_end(third)})
+    wait_until(lambda: len(line.switch_channels()) == 3, 10)
+    if third != RINGS:
+        line.wait_line(call_id, "consult.connected")
+    assert partner is not None and call.consult is not None
+    return call_id, call, partner, call.consult
+
+
+@pytest.mark.parametrize("who", ["partner", "third"])
+def test_who_hangs_up_in_a_consultation_leaves_the_others_talking(line: Rig, who: str) -> None:
+    """A partner who does has transferred the call."""
+    call_id, call, partner, third = consulting(line, STAYS_TOO)
+    goes, stays = (partner, third) if who == "partner" else (third, partner)
+    line.told(f"uuid_kill {goes}")
+    wait_until(lambda: call.partner == stays, 10)
+    wait_until(lambda: len(line.switch_channels()) == 2, 10)
+    ended(line, call_id)
+
+
+def test_a_customer_whom_partner_and_third_party_leave_is_not_left_alone(line: Rig) -> None:
+    call_id, _, partner, third = consulting(line, RINGS)
+    line.told(f"uuid_kill {partner}")
+    line.told(f"uuid_kill {third}")
+    line.wait_status(call_id, "completed")
+    wait_until(lambda: not line.switch_channels(), 10)
+
+
+@pytest.mark.parametrize("parted_by", ["consult", "hold"])
+def test_a_blind_transfer_lets_go_of_whom_the_customer_was_parted_from(
+    line: Rig, parted_by: str
+) -> None:
+    if parted_by == "consult":
+        call_id, call, partner, third = consulting(line, STAYS_TOO)
+        before = {partner, third}
+    else:
+        call_id = conversation(line)
+        call = line.switch.calls[str(call_id)]
+        before = {str(call.partner)}
+        line.command(call_id, "hold")
+    line.command(call_id, "transfer", to={"type": "number", "to": line.far_end(ANSWERS)})
+    wait_until(lambda: call.partner is not None and call.partner not in before, 10)
+    assert not before & set(line.switch_channels())
+    line.wait_status(call_id, "completed", timeout=20)
+
+
+def test_a_customer_who_hangs_up_on_hold_ends_the_call_for_both(line: Rig) -> None:
+    call_id = conversation(line)
+    line.command(call_id, "hold")
+    line.told(f"uuid_kill {call_id}")
+    line.wait_status(call_id, "completed")
+    wait_until(lambda: not line.switch_channels(), 10)
 
 
 def test_digits_are_sent_and_nonsense_is_refused(line: Rig) -> None:

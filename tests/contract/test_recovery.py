@@ -13,10 +13,11 @@ from uuid import UUID
 
 import pytest
 
+from irisx.kernel.errors import Conflict
 from irisx.kernel.redis import redis
 from irisx.settings import get_settings
 from irisx.tenancy.models import PhoneNumber, Tenant
-from tests.contract.rig import ALSO_STAYS, ANSWERS, RINGS, STAYS, Line, Machine
+from tests.contract.rig import ALSO_STAYS, ANSWERS, BUSY, RINGS, STAYS, STAYS_TOO, Line, Machine
 from tests.waiting import wait_until
 
 
@@ -183,3 +184,41 @@ def test_two_engines_never_hold_one_node(
         wait_until(second.in_control, 10)
     finally:
         second.stop()
+
+
+def _conversation(line: Line) -> tuple[UUID, str]:
+    """A customer who talks to somebody: the call, and the partner's channel."""
+    partner = {"type": "number", "to": line.far_end(ALSO_STAYS)}
+    call_id = line.place(line.far_end(STAYS), options={"on_answer": partner, "ring_timeout_s": 30})
+    line.wait_line(call_id, "call.bridged")
+    wait_until(lambda: len(line.switch_channels()) == 2)  # FreeSWITCH's list is late
+    (other,) = set(line.switch_channels()) - {str(call_id)}
+    return call_id, other
+
+
+def test_a_customer_on_hold_is_still_on_hold(line: Line, engine: EngineProcess) -> None:
+    call_id, partner = _conversation(line)
+    line.command(call_id, "hold")
+    restart(engine)
+    line.command(call_id, "unhold")
+    wait_until(lambda: line.timeline(call_id).count("call.bridged") == 2, 10)
+    line.told(f"uuid_kill {partner}")
+    line.wait_status(call_id, "completed")
+
+
+@pytest.mark.parametrize("third", [STAYS_TOO, RINGS])
+def test_a_consultation_goes_on(line: Line, engine: EngineProcess, third: str) -> None:
+    call_id, partner = _conversation(line)
+    line.command(call_id, "consult", to={"type": "number", "to": line.far_end(third)})
+    wait_until(lambda: len(line.switch_channels()) == 3, 10)
+    if third == STAYS_TOO:
+        line.wait_line(call_id, "consult.connected")
+    restart(engine)
+    with pytest.raises(Conflict, match="under way"):
+        line.command(call_id, "consult", to={"type": "number", "to": line.far_end(BUSY)})
+    line.command(call_id, "consult_cancel")
+    wait_until(lambda: line.timeline(call_id).count("call.bridged") == 2, 10)
+    wait_until(lambda: set(line.switch_channels()) == {str(call_id), partner}, 10)
+    line.command(call_id, "end")
+    line.wait_status(call_id, "completed")
+    wait_until(lambda: not line.switch_channels(), 10)

@@ -1,7 +1,9 @@
 """Attended transfer: the partner talks to a third party while the customer hears music.
 
 Three legs on one node: customer, partner (who transfers) and consulted. While they are apart each
-is parked, and `park_after_bridge` keeps a leg whose other side leaves.
+is parked, and `park_after_bridge` keeps a leg whose other side leaves (a park forgets it, so it is
+set just before a bridge). Whoever leaves, those who remain are joined: a partner who hangs up has
+transferred the call.
 """
 
 from typing import Any
@@ -16,6 +18,7 @@ from irisx.telephony.calls import connect
 from irisx.telephony.calls.live import LiveCall
 from irisx.telephony.esl import commands
 from irisx.telephony.esl.errors import CommandRefused, EslError
+from irisx.telephony.esl.wire import Event
 from irisx.telephony.ivr import runner
 from irisx.telephony.switch import Switch
 
@@ -23,8 +26,11 @@ log = structlog.get_logger()
 
 MUSIC = "local_stream://moh"
 RINGBACK = "tone_stream://%(2000,4000,440,480);loops=-1"
+#: On the customer's channel: whom it was parted from.
+_PARTED = "irisx_parted"
 _APART_SECONDS = 3.0
 _BRIDGE_SECONDS = 5.0
+_LOOK_SECONDS = 0.2
 _Args = dict[str, Any]
 
 
@@ -63,6 +69,7 @@ def part(switch: Switch, call: LiveCall) -> str:
     runner.leave(switch, call)
     for leg in (call.uuid, partner):
         switch.run(commands.uuid_setvar(leg, "park_after_bridge", "true"))
+    switch.run(commands.uuid_setvar(call.uuid, _PARTED, partner))
     call.parked -= {call.uuid, partner}
     switch.connection.api(commands.uuid_transfer_to_park(call.uuid, leg=commands.Leg.BOTH))
     apart = Unavailable("The two legs did not come apart in time.", code="SWITCH_UNAVAILABLE")
@@ -77,13 +84,8 @@ def part(switch: Switch, call: LiveCall) -> str:
 def rejoin(switch: Switch, call: LiveCall) -> None:
     """Customer and partner talk again."""
     partner, call.consult, call.consulting = call.consulting, None, None
-    if partner is None:
-        return
-    switch.run(
-        commands.uuid_setvar(call.uuid, "park_after_bridge", "false"),
-        commands.uuid_setvar(partner, "park_after_bridge", "false"),
-    )
-    _bridge(switch, call.uuid, partner)
+    if partner is not None:
+        _join(switch, call, partner)
 
 
 def _bridge(switch: Switch, leg: str, other: str) -> None:
@@ -98,20 +100,121 @@ def _ring(switch: Switch, call: LiveCall, way: connect.Way, consulted: UUID) -> 
         "ignore_early_media": "true",
         "originate_timeout": str(connect.RING_SECONDS),
         "irisx_leg": "consult",
-        "park_after_bridge": "true",
     }
     try:
         switch.dial(call, way.endpoint, variables, consulted).wait(connect.RING_SECONDS + 15)
-        partner = call.consulting
-        if call.consult == str(consulted) and partner is not None:
-            _bridge(switch, partner, call.consult)
-            call.note(f"consult:{consulted}", now(), "consult.connected")
+        if call.consult == str(consulted):
+            _answered(switch, call, call.consult)
     except CommandRefused as refusal:
         call.note(f"consult:{consulted}", now(), "consult.failed", {"cause": refusal.text})
-        if call.consult in (None, str(consulted)):  # None: its hang-up was seen first
-            rejoin(switch, call)
+        if call.consult == str(consulted):
+            _consulted_gone(switch, call)
     except EslError as error:
         log.warning("consult.interrupted", sid=call.sid, error=str(error))
+
+
+def _answered(switch: Switch, call: LiveCall, consulted: str) -> None:
+    partner = call.consulting
+    if partner is None:  # hung up while it rang
+        _hand_over(switch, call, consulted)
+        return
+    for leg in (partner, consulted):
+        switch.run(commands.uuid_setvar(leg, "park_after_bridge", "true"))
+    _bridge(switch, partner, consulted)
+    call.note(f"consult:{consulted}", now(), "consult.connected")
+
+
+def restore(switch: Switch, call: LiveCall, dump: Event) -> None:
+    """What an engine that is gone had begun, by the customer's channel; its legs come after it."""
+    partner = dump.variable(_PARTED)
+    if not partner:
+        return
+    call.held = True
+    if switch.exists(partner):
+        switch.legs[partner], call.consulting = call, partner
+    else:
+        gevent.spawn_later(_APART_SECONDS, _partner_gone, switch, call)
+
+
+def restore_consulted(switch: Switch, call: LiveCall, dump: Event) -> None:
+    """The third party of an engine that is gone: talking, parked or still rung."""
+    consulted, with_ = dump["Unique-ID"], dump.variable("bridge_uuid")
+    if with_ == call.uuid:
+        return
+    call.consult, call.held = consulted, False
+    if with_ is None or with_ != call.consulting:
+        gevent.spawn(_await_answer, switch, call, consulted)
+
+
+def _await_answer(switch: Switch, call: LiveCall, consulted: str) -> None:
+    try:
+        while call.consult == consulted and not switch.is_answered(consulted):
+            gevent.sleep(_LOOK_SECONDS)
+        if call.consult == consulted:
+            _answered(switch, call, consulted)
+    except EslError as error:
+        log.warning("consult.interrupted", sid=call.sid, error=str(error))
+
+
+def left(switch: Switch, call: LiveCall, event: Event) -> None:
+    """A leg has hung up: those of the consultation who remain talk to each other."""
+    channel = event["Unique-ID"]
+    if channel == call.consult:
+        gevent.spawn(_consulted_gone, switch, call)
+    elif channel == call.consulting:
+        call.consulting = None
+        gevent.spawn(_partner_gone, switch, call)
+
+
+def leave(switch: Switch, call: LiveCall) -> None:
+    """The customer goes elsewhere, or has hung up: who was parted from them is let go."""
+    legs = [leg for leg in (call.consulting, call.consult) if leg is not None]
+    call.consulting = call.consult = None
+    if legs:
+        switch.run(
+            commands.uuid_setvar(call.uuid, "park_after_bridge", "false"),
+            commands.uuid_setvar(call.uuid, _PARTED, ""),
+            *(commands.uuid_kill(leg) for leg in legs),
+        )
+
+
+def _consulted_gone(switch: Switch, call: LiveCall) -> None:
+    call.consult = None
+    try:
+        if call.consulting is not None:
+            rejoin(switch, call)
+            return
+    except CommandRefused:  # the partner has just hung up as well
+        log.info("consult.nobody_left", sid=call.sid)
+    connect.hang_up(switch, call, "NORMAL_CLEARING")
+
+
+def _partner_gone(switch: Switch, call: LiveCall) -> None:
+    consulted = call.consult
+    if consulted is None:
+        connect.hang_up(switch, call, "NORMAL_CLEARING")
+    elif switch.is_answered(consulted):  # one that still rings is connected by `_ring`
+        _hand_over(switch, call, consulted)
+
+
+def _hand_over(switch: Switch, call: LiveCall, consulted: str) -> None:
+    """Customer and third party talk; the partner has left."""
+    call.consult = None
+    try:
+        _join(switch, call, consulted)
+        call.note(f"consult:{consulted}", now(), "consult.handed_over")
+    except CommandRefused:  # the third party has just hung up as well
+        connect.hang_up(switch, call, "NORMAL_CLEARING")
+
+
+def _join(switch: Switch, call: LiveCall, other: str) -> None:
+    """The customer talks to another leg, and the call ends with either."""
+    switch.run(
+        commands.uuid_setvar(call.uuid, "park_after_bridge", "false"),
+        commands.uuid_setvar(other, "park_after_bridge", "false"),
+        commands.uuid_setvar(call.uuid, _PARTED, ""),
+    )
+    _bridge(switch, call.uuid, other)
 
 
 def complete(switch: Switch, call: LiveCall, args: _Args) -> dict[str, Any]:
@@ -119,13 +222,9 @@ def complete(switch: Switch, call: LiveCall, args: _Args) -> dict[str, Any]:
     consulted, partner = _under_way(call)
     if not switch.is_answered(consulted):
         raise Conflict("The third party has not answered yet.", code="CONSULT_NOT_ANSWERED")
-    switch.run(
-        commands.uuid_setvar(call.uuid, "park_after_bridge", "false"),
-        commands.uuid_setvar(consulted, "park_after_bridge", "false"),
-    )
-    _bridge(switch, call.uuid, consulted)
-    switch.run(commands.uuid_kill(partner, "ATTENDED_TRANSFER"))
+    _join(switch, call, consulted)
     call.consult = call.consulting = None
+    switch.run(commands.uuid_kill(partner, "ATTENDED_TRANSFER"))
     return {}
 
 

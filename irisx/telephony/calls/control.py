@@ -78,6 +78,8 @@ def _transfer(switch: Switch, call: LiveCall, args: _Args) -> None:
     amd.give_up(switch, call, "transferred")
     runner.leave(switch, call)
     leave_queue(call, "transferred")
+    consult.leave(switch, call)
+    call.held = False
     call.next_destination = connect.text_of(args["to"])
     switch.run(commands.uuid_transfer_to_park(call.uuid))
 

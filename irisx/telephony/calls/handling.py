@@ -13,7 +13,7 @@ from irisx.kernel.jobs import wake
 from irisx.settings import get_settings
 from irisx.telephony import taps
 from irisx.telephony.amd import live as amd
-from irisx.telephony.calls import capacity, connect, engaged, inbound
+from irisx.telephony.calls import capacity, connect, consult, engaged, inbound
 from irisx.telephony.calls.ended import Ended
 from irisx.telephony.calls.forward import forward
 from irisx.telephony.calls.live import LiveCall, channel_time, end_of, event_key
@@ -229,8 +229,7 @@ def finish(switch: Switch, call: LiveCall, end: Ended) -> None:
             wake("recordings.finish")
 
     call.when_written(settled)
-    if call.consult is not None:
-        switch.run(commands.uuid_kill(call.consult, "ORIGINATOR_CANCEL"))
+    consult.leave(switch, call)
 
 
 # -- other legs of the call -----------------------------------------------------------------------
@@ -254,8 +253,7 @@ def _other_left(switch: Switch, call: LiveCall, event: Event) -> None:
     call.parked.discard(channel)
     if call.partner == channel:
         call.partner = None
-    if call.consult == channel:
-        call.consult = None
+    consult.left(switch, call, event)
     engaged.over(switch, call, channel)
     cause = event.get("Hangup-Cause", "")
     call.note(event_key(event), event.timestamp, "leg.ended", {"leg": channel, "cause": cause})

@@ -21,7 +21,7 @@ from irisx.telephony import taps
 from irisx.telephony.acd import kept
 from irisx.telephony.amd import live as amd
 from irisx.telephony.assistants import run, talk
-from irisx.telephony.calls import connect, engaged, handling, inbound, outbound
+from irisx.telephony.calls import connect, consult, engaged, handling, inbound, outbound
 from irisx.telephony.calls.ended import REALM, Ended, parse_ended
 from irisx.telephony.calls.forward import forward
 from irisx.telephony.calls.journal import unfinished_calls
@@ -74,6 +74,8 @@ def _recover(switch: Switch) -> int:
     owners = {channel: dump.variable("irisx_call_id") or "" for channel, dump in dumps.items()}
     customers = {channel for channel in owners if owners[channel] in (channel, "")}
     known = customers | known
+    calls = customers | {owners[channel] for channel in owners.keys() - customers}
+    switch.taking_up |= calls
     if failure is None:
         known |= {str(end.uuid) for end in ends}
     for channel in known:
@@ -81,8 +83,9 @@ def _recover(switch: Switch) -> int:
         switch.dispatcher.submit(channel, _restore, switch, channel, dumps.get(channel), row, end)
     for channel in owners.keys() - customers:
         switch.dispatcher.submit(owners[channel], _restore_leg, switch, dumps[channel])
+    for call_id in calls:
+        switch.dispatcher.submit(call_id, switch.taking_up.discard, call_id)
     if switch.center is not None:
-        calls = customers | {owners[channel] for channel in owners.keys() - customers}
         taken_up = switch.center.take_up(len(calls))
         for call_id in calls:
             switch.dispatcher.submit(call_id, taken_up)
@@ -216,6 +219,7 @@ def _catch_up(switch: Switch, call: LiveCall, dump: Event) -> None:
     call.partner = dump.variable("bridge_uuid") if _is_bridged(dump) else None
     if call.partner is not None:
         switch.legs[call.partner] = call
+    consult.restore(switch, call, dump)
     if dump.variable(kept.VARIABLE) and switch.center is not None:
         switch.center.resume(switch, call, dump)
     elif outbound.agent_first(call) and call.queued is None:
@@ -226,6 +230,7 @@ def _catch_up(switch: Switch, call: LiveCall, dump: Event) -> None:
         run.resume(switch, call)
     elif (
         call.partner is None
+        and not call.held
         and call.consult is None
         and call.queued is None
         and dump.variable("current_application") in (None, "park")
@@ -267,8 +272,7 @@ def _restore_leg(switch: Switch, dump: Event) -> None:
     if leg == supervision.LEG:
         supervision.restore(switch, call, dump)
     elif leg == "consult":
-        call.consult = channel
-        call.consulting = dump.variable("bridge_uuid") or call.consulting
+        consult.restore_consulted(switch, call, dump)
     elif leg == engaged.OF_QUEUE:
         if call.queued is not None:
             call.queued.leg_found(channel, dump)
