@@ -14,6 +14,7 @@ from irisx.kernel.db import transaction
 from irisx.kernel.jobs import Job, Runner
 from irisx.kernel.partitions import ensure_partitions
 from irisx.messaging import media, references, sandbox_jobs
+from irisx.messaging.channels.email import inboxes
 from irisx.messaging.channels.email.automation import entering, running
 from irisx.messaging.channels.email.campaigns import service as email_campaigns
 from irisx.messaging.channels.email.campaigns import stepping as email_campaign_steps
@@ -65,6 +66,7 @@ def jobs() -> list[Job]:
         smpp_sessions.job(),
         Job("conversations.open_snoozed", open_snoozed, 30.0),
         Job(email_campaigns.TOPIC, email_campaign_steps.advance, 0.5),
+        Job("email.inboxes", inboxes.poll, 5.0),
         Job("email.automation.lists", entering.enter_by_lists, 5.0),
         Job("email.automation.events", entering.enter_by_events, 1.0),
         Job(entering.TOPIC, running.advance, 1.0),

@@ -315,6 +315,7 @@ ROWS = [
     Row("POST", "/v1/email/attachments", "email:write"),
     Row("GET", "/v1/email/attachments/{media_id}", "email:read"),
     Row("DELETE", "/v1/email/attachments/{media_id}", "email:write"),
+    Row("GET", "/v1/email/inboxes", "email:read"),
     Row("GET", "/v1/email/automation", "email:read"),
     Row("POST", "/v1/email/automation", "email:write", EMAIL_WORKFLOW),
     Row("GET", "/v1/email/automation/{workflow_id}", "email:read"),

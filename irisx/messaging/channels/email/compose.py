@@ -10,6 +10,7 @@ from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
+from enum import StrEnum
 
 import dkim
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -40,9 +41,27 @@ _SIGNED_HEADERS = (
 _BOUNCE = re.compile(r"bounce\+em([0-9a-f]{32})@")
 
 
+class Security(StrEnum):
+    """`none`: in clear text, for a server on this machine or in a tunnel."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
+
+
+class ImapSettings(AccountModel):
+    """A mailbox that is read for inbound mail, and left as it is."""
+
+    host: str = Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:_-]+$")
+    port: int = Field(993, ge=1, le=65535)
+    security: Security = Field(Security.TLS, strict=False)
+    folder: str = Field("INBOX", min_length=1, max_length=200, pattern=r"^[ !#-\[\]-~]+$")
+
+
 class MailSettings(AccountModel):
     """What the accounts of all email providers may set."""
 
+    imap: ImapSettings | None = None
     dkim_domain: str | None = Field(None, pattern=r"^[A-Za-z0-9.-]{1,253}$")
     dkim_selector: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]{1,63}$")
     bounce_domain: str | None = Field(
@@ -55,10 +74,12 @@ class MailSettings(AccountModel):
 class MailCredentials(AccountModel):
     """`dkim_private_key`: RSA, PEM; its public half stands at
     <dkim_selector>._domainkey.<dkim_domain>. `inbound_secret`: the bearer token of whoever posts
-    raw mail to the account's receiver."""
+    raw mail to the account's receiver. `imap_…`: of the mailbox that is read."""
 
     dkim_private_key: str | None = None
     inbound_secret: str | None = Field(None, min_length=16)
+    imap_username: str | None = Field(None, pattern=r"^[!#-\[\]-~]+$", max_length=320)
+    imap_password: str | None = Field(None, pattern=r"^[^\x00-\x1f\x7f]+$", max_length=500)
 
     @field_validator("dkim_private_key")
     @classmethod

@@ -41,6 +41,27 @@ class EmailTemplateVersion(Row, Base):
     __table_args__ = (Index("uq_email_template_versions", "template_id", "version", unique=True),)
 
 
+class EmailInbox(Base):
+    """How far an account's mailbox is read over IMAP. `mailbox`: host, folder and user; UIDs of
+    another one mean nothing. `uid_validity` None: not seen yet. `checked_at`: when it was read
+    last; `error`: why it can't be, for the `failures`-th time. `next_at`: when it is read next,
+    and while a worker reads it, when that counts as lost."""
+
+    __tablename__ = "email_inboxes"
+
+    account_id: Mapped[int] = mapped_column(
+        ForeignKey("provider_accounts.id", ondelete="CASCADE"), primary_key=True
+    )
+    tenant_id: Mapped[int] = mapped_column(BigInteger, index=True)
+    mailbox: Mapped[str] = mapped_column(default="")
+    uid_validity: Mapped[int | None] = mapped_column(BigInteger)
+    last_uid: Mapped[int] = mapped_column(BigInteger, default=0)
+    checked_at: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(Integer, default=0)
+    error: Mapped[str | None]
+    next_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+
+
 class EmailEngagement(Base):
     """An open, a click or an unsubscription. `machine`: a scanner or a prefetcher did it, as far
     as can be told; rates leave these out."""

@@ -39,6 +39,11 @@ def is_permanent(code: str) -> bool:
     return code.startswith(("5.1.", "5.2.1", "5.4.4", "550", "551", "553"))
 
 
+def is_ours(inbound: Inbound) -> bool:
+    """Whether it is a copy of a message that we sent, by its Message-ID."""
+    return _OURS.fullmatch(inbound.reference) is not None
+
+
 def verify(secret: str | None, request: ReceiverRequest) -> bool:
     """Whether the poster of raw mail has the account's `inbound_secret` as its bearer token."""
     given = {k.lower(): v for k, v in request.headers.items()}.get("authorization", "")

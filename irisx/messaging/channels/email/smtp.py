@@ -9,7 +9,6 @@ import smtplib
 import socket
 import ssl
 from datetime import timedelta
-from enum import StrEnum
 from typing import Any
 
 from pydantic import Field
@@ -19,6 +18,7 @@ from irisx.messaging.channels.email import raw
 from irisx.messaging.channels.email.compose import (
     MailCredentials,
     MailSettings,
+    Security,
     compose,
     envelope_sender,
     message_id,
@@ -40,14 +40,8 @@ _GREYLISTED = timedelta(minutes=5)
 _ENHANCED = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
 
 
-class Security(StrEnum):
-    STARTTLS = "starttls"
-    TLS = "tls"
-    NONE = "none"
-
-
 class SmtpSettings(MailSettings):
-    """`security` none: in clear text, for a server on this machine or in a tunnel."""
+    """The server that mail is submitted to."""
 
     host: str = Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:_-]+$")
     port: int = Field(587, ge=1, le=65535)
