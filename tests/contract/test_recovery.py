@@ -13,6 +13,7 @@ from uuid import UUID
 
 import pytest
 
+from irisx.kernel import health
 from irisx.kernel.errors import Conflict
 from irisx.kernel.redis import redis
 from irisx.settings import get_settings
@@ -35,11 +36,20 @@ class EngineProcess:
         }
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def launch(self) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "irisx", "engine"], env=self._environment
         )
+
+    def start(self) -> None:
+        self.launch()
         wait_until(self.in_control, 30)
+
+    def is_ready(self) -> bool:
+        """Whether this very process runs, in control or waiting for it."""
+        assert self.process is not None
+        said = health.readiness("engine")
+        return said is not None and said.pid == self.process.pid
 
     def in_control(self) -> bool:
         """Whether this very process holds the node."""
@@ -55,6 +65,7 @@ class EngineProcess:
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
+            self.process.send_signal(signal.SIGCONT)
             self.process.wait(timeout=10)
 
 
@@ -158,24 +169,31 @@ def test_a_call_that_comes_in_without_an_engine_is_recorded_as_missed(
 
 
 def test_a_caller_who_waits_is_taken_by_the_engine_that_comes_back(
-    line: Line, engine: EngineProcess
+    line: Line, engine: EngineProcess, running_switch: Machine
 ) -> None:
     called = line.destination("+15550002000", {"type": "number", "to": line.far_end(STAYS)})
-    engine.kill()
-    line.call_in(called, hold_ms=1500)
-    engine.start()
-    row = wait_until(lambda: next(iter(line.rows()), None), 10)
-    line.wait_status(row.id, "completed", timeout=20)
-    line.wait_line(row.id, "call.bridged")
+    second = EngineProcess(running_switch)
+    second.launch()  # what starts as late as this machine lets it would find the caller gone
+    try:
+        wait_until(second.is_ready, 30)
+        assert second.process is not None
+        second.process.send_signal(signal.SIGSTOP)
+        engine.kill()
+        line.call_in(called, hold_ms=1500)
+        wait_until(line.switch_channels)
+        second.process.send_signal(signal.SIGCONT)
+        row = wait_until(lambda: next(iter(line.rows()), None), 10)
+        line.wait_status(row.id, "completed", timeout=20)
+        line.wait_line(row.id, "call.bridged")
+    finally:
+        second.stop()
 
 
 def test_two_engines_never_hold_one_node(
     line: Line, engine: EngineProcess, running_switch: Machine
 ) -> None:
     second = EngineProcess(running_switch)
-    second.process = subprocess.Popen(
-        [sys.executable, "-m", "irisx", "engine"], env=second._environment
-    )
+    second.launch()
     try:
         call_id = line.place(line.far_end(ANSWERS))
         line.wait_status(call_id, "completed", timeout=20)
