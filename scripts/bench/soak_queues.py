@@ -2,7 +2,8 @@
 
 Callers of every kind (talk, give up, leave by a key, ask for a callback, call an agent directly)
 and agents of every kind (answer and stay, hang up, reject, are busy, ring on, log out at any
-moment). Afterwards there must be no channel on the switch, no live call, wait or offer in the database, no
+moment). Afterwards there must be no channel on the switch, no live call, wait or offer in the
+database, no
 agent in a call, nothing in the engine's memory, and as many greenlets and file descriptors as
 before. The engine runs in this process, so that its greenlets can be counted. Ends with 1 where
 something is left. The switch's clock and media run `speed` times faster, the engine's timers don't.

@@ -24,6 +24,13 @@ from tests.waiting import wait_until
 LONG_MS = 25_000
 
 
+def tune(seconds: float) -> bytes:
+    """Silence as a WAV file."""
+    sound = io.BytesIO()
+    soundfile.write(sound, np.zeros(int(seconds * 8000), np.int16), 8000, format="WAV")
+    return sound.getvalue()
+
+
 def end_all(line: Rig) -> None:
     for row in line.rows():
         if row.ended_at is None:
@@ -261,9 +268,7 @@ def test_a_call_is_transferred_into_a_queue_and_out_of_it(line: Rig) -> None:
 
 
 def test_music_of_one_s_own_is_played_again_and_again(line: Rig) -> None:
-    sound = io.BytesIO()
-    soundfile.write(sound, np.zeros(4000, np.int16), 8000, format="WAV")  # half a second
-    music = prompts.upload(SYSTEM, line.tenant.id, "music", sound.getvalue())
+    music = prompts.upload(SYSTEM, line.tenant.id, "music", tune(seconds=0.5))
     ann = acd.agent(line, line.far_end(STAYS), status=None)
     queue = acd.queue(line, ann, music_on_hold=music.public_id)
     line.call_in(acd.NUMBER, hold_ms=LONG_MS)

@@ -19,7 +19,7 @@ from irisx.telephony.calls.forward import forward
 from irisx.telephony.calls.live import LiveCall, channel_time, end_of, event_key
 from irisx.telephony.calls.states import Direction
 from irisx.telephony.esl import commands
-from irisx.telephony.esl.errors import EslError
+from irisx.telephony.esl.errors import CommandRefused, EslError
 from irisx.telephony.esl.wire import Event
 from irisx.telephony.supervision import live as supervision
 from irisx.telephony.switch import Switch
@@ -38,8 +38,14 @@ def handle(switch: Switch, event: Event) -> None:
             _nobodys(switch, event, channel)
         return
     handler = (_CUSTOMER if channel == call.uuid else _OTHER_LEG).get(event.name)
-    if handler is not None:
+    if handler is None:
+        return
+    try:
         handler(switch, call, event)
+    except CommandRefused as refusal:
+        if not refusal.channel_gone:
+            raise
+        log.info("call.hung_up_meanwhile", sid=call.sid, after=event.name)  # its end is told next
 
 
 def _nobodys(switch: Switch, event: Event, channel: str) -> None:

@@ -1,5 +1,8 @@
 """What can go wrong between IRISX and a switch."""
 
+#: mod_event_socket's answer to `sendmsg`, mod_commands' to `uuid_…`.
+_GONE = ("-ERR invalid session id", "-ERR No such channel")
+
 
 class EslError(Exception):
     """Root of everything that the Event Socket room raises."""
@@ -37,6 +40,11 @@ class CommandRefused(EslError):
         super().__init__(f"{command}: {text}")
         self.command = command
         self.text = text
+
+    @property
+    def channel_gone(self) -> bool:
+        """Whether it is refused because the channel has hung up."""
+        return self.text.startswith(_GONE)
 
 
 class AuthenticationFailed(EslError):
