@@ -27,7 +27,7 @@ from tests.processes import parts_named
 from tests.switches import ROOT, FreeSwitch, free_ports
 from tests.waiting import wait_until
 
-_READY_SECONDS = 90
+_READY_SECONDS = 180
 _END_SECONDS = 10
 
 

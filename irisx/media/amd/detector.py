@@ -6,8 +6,9 @@ from typing import Any
 
 from irisx.media.amd.features import Speech, Timeline
 from irisx.media.amd.frames import RATE, Frame, Framer, Samples
+from irisx.media.amd.music import MusicTracker
 from irisx.media.amd.settings import AmdMode, Settings
-from irisx.media.amd.tones import Signal, Tone, ToneTracker, is_beep
+from irisx.media.amd.tones import Signal, Tone, ToneTracker
 from irisx.media.amd.voice import VoiceModel
 
 #: How much longer a pause must be while somebody far away goes on talking.
@@ -43,6 +44,8 @@ class Cause(StrEnum):
     FAX_CED = "fax_ced"
     FAX_CNG = "fax_cng"
     INITIAL_SILENCE = "initial_silence"
+    #: Nobody spoke, but music plays: somebody may come.
+    MUSIC = "music"
     TOTAL_ANALYSIS_TIME = "total_analysis_time"
     #: The audio ended before there was a decision.
     AUDIO_ENDED = "audio_ended"
@@ -50,14 +53,14 @@ class Cause(StrEnum):
 
 #: Right verdicts and all verdicts of each cause on the development corpus (docs/amd.md).
 _SEEN = {
-    Cause.AFTER_GREETING_SILENCE: (105, 107),
-    Cause.GREETING_LENGTH: (46, 60),
-    Cause.MAXIMUM_WORDS: (46, 51),
-    Cause.BEEP: (2, 2),
+    Cause.AFTER_GREETING_SILENCE: (110, 112),
+    Cause.GREETING_LENGTH: (38, 45),
+    Cause.MAXIMUM_WORDS: (52, 59),
+    Cause.BEEP: (1, 1),
     Cause.SIT: (8, 8),
     Cause.FAX_CED: (11, 11),
-    Cause.FAX_CNG: (4, 4),
-    Cause.INITIAL_SILENCE: (15, 20),
+    Cause.FAX_CNG: (5, 5),
+    Cause.INITIAL_SILENCE: (15, 15),
 }
 
 
@@ -101,6 +104,7 @@ class Detector:
         self._model = VoiceModel()
         self._timeline = Timeline(settings.minimum_word_length, settings.between_words_silence)
         self._tones = ToneTracker()
+        self._music = MusicTracker()
         self._decision: Verdict | None = None
         self._delivered = False
         #: The first beep after speech.
@@ -118,7 +122,8 @@ class Detector:
         if self._delivered:
             return None
         speech = self._timeline.speech()
-        nothing = Result.SILENCE if speech is None else Result.UNKNOWN
+        silent = speech is None and not self._music.is_music
+        nothing = Result.SILENCE if silent else Result.UNKNOWN
         return self._deliver(self._decision or self._verdict((nothing, Cause.AUDIO_ENDED), speech))
 
     @property
@@ -140,6 +145,8 @@ class Detector:
             return None
         self._timeline.add(frame, probability)
         speech = self._timeline.speech()
+        if speech is None:
+            self._music.add(frame)
         if self.beep is None and tone is not None and _ends_greeting(tone, speech):
             self.beep = tone
         if self._decision is None and (judged := self._judge(speech)):
@@ -174,6 +181,8 @@ class Detector:
         if ring is not None:
             patience, silence = max(patience, _RING_PAUSE_MS), now - ring
         if silence >= patience and not self._tones.sounding:
+            if self._music.is_music:
+                return Result.UNKNOWN, Cause.MUSIC
             return Result.SILENCE, Cause.INITIAL_SILENCE
         return None
 
@@ -225,9 +234,9 @@ class Detector:
 
 def _ends_greeting(tone: Tone, speech: Speech | None) -> bool:
     """Whether it is a beep after speech, not a vowel of the speech."""
-    if speech is None or not (is_beep(tone) and _is_greeting(speech)):
+    if speech is None or not (tone.is_beep and _is_greeting(speech)):
         return False
-    return speech.quiet + _VOICE_TAIL_MS >= tone.end - tone.start
+    return not tone.is_voice or speech.quiet + _VOICE_TAIL_MS >= tone.end - tone.start
 
 
 def _is_greeting(speech: Speech | None) -> bool:

@@ -1,5 +1,7 @@
 """What was said when: the timeline that the decision is made of."""
 
+import math
+from bisect import insort
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +11,12 @@ from irisx.media.amd.frames import FRAME_MS, Frame
 _SPEECH = 0.5
 #: What is this much quieter than the loudest speech (dB) is somebody in the background.
 _BACKGROUND_DB = 20.0
+#: The talker stands out from the line's noise and from a babble of voices by so much (dB). Noise
+#: is what a fifth of all frames do not reach: any talker breathes that often.
+_NOISE_SHARE = 5
+_ABOVE_NOISE_DB = 6.0
+#: This close to the loudest speech (dB) it is the talker, whatever the noise.
+_TALKER_DB = 8.0
 #: Frames over which a level is measured.
 _LEVEL_FRAMES = 3
 #: Less than this many frames of speech is a click.
@@ -34,8 +42,8 @@ class Speech:
 class Timeline:
     """Collects the frames of a stream.
 
-    The talker's loudest speech sets the level that speech must reach, so the floor follows the
-    line; what was taken for speech before a louder talker came is judged again.
+    The talker's loudest speech and the noise of the line set the level that speech must reach, so
+    the floor follows the line; what was taken for speech before is judged again when it moves.
     """
 
     def __init__(self, minimum_word_ms: int, between_words_ms: int) -> None:
@@ -43,7 +51,9 @@ class Timeline:
         self._between_words_ms = between_words_ms
         self._powers = [0.0] * (_LEVEL_FRAMES - 1)
         self._spoken: list[int] = []
+        #: Levels of the frames of speech, and of all frames in order of level (dB).
         self._levels: list[float] = []
+        self._sorted: list[float] = []
         self._frames = 0
 
     @property
@@ -53,9 +63,11 @@ class Timeline:
 
     def add(self, frame: Frame, probability: float) -> None:
         self._powers = [*self._powers[1 - _LEVEL_FRAMES :], float(frame @ frame) / len(frame)]
+        level = 10 * math.log10(sum(self._powers) / _LEVEL_FRAMES + _FLOOR)
+        insort(self._sorted, level)
         if probability > _SPEECH:
             self._spoken.append(self._frames)
-            self._levels.append(10 * float(np.log10(np.mean(self._powers) + _FLOOR)))
+            self._levels.append(level)
         self._frames += 1
 
     def speech(self) -> Speech | None:
@@ -63,7 +75,10 @@ class Timeline:
         if len(self._spoken) < _SHORTEST:
             return None
         levels = np.array(self._levels)
-        talker = np.array(self._spoken)[levels > levels.max() - _BACKGROUND_DB]
+        loudest = levels.max()
+        noise = self._sorted[self._frames // _NOISE_SHARE]
+        floor = max(loudest - _BACKGROUND_DB, min(noise + _ABOVE_NOISE_DB, loudest - _TALKER_DB))
+        talker = np.array(self._spoken)[levels > floor]
         if len(talker) < _SHORTEST:
             return None
         pauses = (np.diff(talker) - 1) * FRAME_MS

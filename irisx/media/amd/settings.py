@@ -26,17 +26,18 @@ _PRESETS: dict[AmdMode, dict[str, int]] = {
     },
     AmdMode.BALANCED: {
         "initial_silence": 4000,
-        "greeting_length": 1850,
-        "after_greeting_silence": 1080,
+        "greeting_length": 1800,
+        "after_greeting_silence": 1000,
         "total_analysis_time": 5000,
         "maximum_words": 1,
     },
     AmdMode.MESSAGE_END: {
         "initial_silence": 5000,
-        "greeting_length": 2700,
-        "after_greeting_silence": 1300,
+        "greeting_length": 2800,
+        "after_greeting_silence": 1150,
         "total_analysis_time": 7000,
-        "maximum_words": 3,
+        "between_words_silence": 420,
+        "maximum_words": 1,
     },
 }
 
@@ -45,7 +46,11 @@ _LONGEST_MS = 30_000
 
 InitialSilence = Annotated[
     int,
-    Field(description="No speech for so long after the answer: silence.", ge=0, le=_LONGEST_MS),
+    Field(
+        description="No speech for so long after the answer: silence, or unknown if music plays.",
+        ge=0,
+        le=_LONGEST_MS,
+    ),
 ]
 GreetingLength = Annotated[
     int, Field(description="So much speech in all: machine.", ge=100, le=_LONGEST_MS)

@@ -21,9 +21,14 @@ _PURITY = 0.6
 #: Weaker than this (mean square of samples -1…1) is silence.
 _WEAKEST = 1e-6
 _SAME_HZ = 12.0
-_SAME_DB = 3.0
+#: Noise of 5 dB SNR and codecs made for speech move the level of a tone by as much.
+_SAME_DB = 6.0
 #: Frames that a tone lasts at least: 128 ms.
 _SHORTEST = 4
+#: How far the frames of a tone that a machine makes are from its frequency, as a median (Hz). A
+#: voice does not hold a note so well for longer than this.
+_STEADY_HZ = 3.0
+_SUNG_MS = 250
 
 #: Nominal frequencies of the special information tones (ITU-T E.180, Telcordia GR-1162), Hz.
 _SIT = ((900, 1000), (1360, 1440), (1760, 1800))
@@ -54,22 +59,56 @@ class Tone:
     hz: float
     start: int
     end: int
+    #: How far its frames are from `hz`, as a median (Hz).
+    spread: float
+
+    @property
+    def is_beep(self) -> bool:
+        """Whether a voicemail could mark with it that it records."""
+        return self.spread < _STEADY_HZ and _within(self.hz, _BEEP_HZ)
+
+    @property
+    def is_voice(self) -> bool:
+        """Whether a voice could have made it."""
+        return self.spread >= _STEADY_HZ or self.end - self.start < _SUNG_MS
 
 
 @dataclass(slots=True)
 class _Run:
-    """Frames of one frequency and level, one after the other."""
+    """Frames of one frequency and level; one of them may be lost between two others."""
 
     first: int
     frequencies: list[float]
     level: float
+    #: The frame after the last that belongs to it.
+    end: int
 
     @property
     def hz(self) -> float:
         return float(np.median(self.frequencies))
 
-    def holds(self, hz: float, level: float) -> bool:
-        return abs(hz - self.hz) < _SAME_HZ and abs(level - self.level) < _SAME_DB
+    @property
+    def is_tone(self) -> bool:
+        return len(self.frequencies) >= _SHORTEST
+
+    @property
+    def forgives(self) -> bool:
+        """Whether it may lack one more frame: one of four."""
+        lacking = self.end - self.first - len(self.frequencies)
+        return len(self.frequencies) >= 3 * (lacking + 1)
+
+    def tone(self) -> Tone:
+        spread = float(np.median(np.abs(np.array(self.frequencies) - self.hz)))
+        return Tone(self.hz, self.first * FRAME_MS, self.end * FRAME_MS, spread)
+
+    def take(self, at: int, hz: float, level: float) -> bool:
+        """Whether the frame belongs to it."""
+        if abs(hz - self.hz) >= _SAME_HZ or abs(level - self.level) >= _SAME_DB:
+            return False
+        self.frequencies.append(hz)
+        self.level = max(self.level, level)
+        self.end = at + 1
+        return True
 
 
 class ToneTracker:
@@ -79,6 +118,8 @@ class ToneTracker:
         self.tones: list[Tone] = []
         self._frames = 0
         self._run: _Run | None = None
+        #: What began at a frame that the run lacks.
+        self._next: _Run | None = None
         self._answer_tone: deque[bool] = deque(maxlen=_CED_OF)
         self._ringing = 0
         self.last_ring: int | None = None
@@ -86,7 +127,7 @@ class ToneTracker:
     @property
     def sounding(self) -> bool:
         """A tone long enough to be one has begun and is not over."""
-        return self._run is not None and len(self._run.frequencies) >= _SHORTEST
+        return self._run is not None and self._run.is_tone
 
     def add(self, frame: Frame) -> Tone | None:
         """Look at the next frame; the tone that it ended, if it ended one."""
@@ -124,17 +165,19 @@ class ToneTracker:
         )
 
     def _follow(self, hz: float, level: float) -> Tone | None:
-        run = self._run
-        if run is not None and hz and run.holds(hz, level):
-            run.frequencies.append(hz)
-            run.level = max(run.level, level)
+        run, at = self._run, self._frames
+        if run is not None and run.take(at, hz, level):
+            self._next = None
             return None
-        ended = None
-        if run is not None and self.sounding:
-            ended = Tone(run.hz, run.first * FRAME_MS, self._frames * FRAME_MS)
-            self.tones.append(ended)
-        self._run = _Run(self._frames, [hz], level) if hz else None
-        return ended
+        if self._next is None or not self._next.take(at, hz, level):
+            self._next = _Run(at, [hz], level, at + 1) if hz else None
+        if run is not None and at == run.end and run.forgives:
+            return None  # a lost packet, if it goes on
+        self._run, self._next = self._next, None
+        if run is None or not run.is_tone:
+            return None
+        self.tones.append(run.tone())
+        return self.tones[-1]
 
     def _follow_ringing(self, spectrum: NDArray[np.float32], total: float, strong: bool) -> None:
         low, high = (round(hz / _HZ_PER_BIN) for hz in _RING_HZ)
@@ -142,11 +185,6 @@ class ToneTracker:
         self._ringing = self._ringing + 1 if rings else 0
         if self._ringing >= _RING_FRAMES:
             self.last_ring = (self._frames + 1) * FRAME_MS
-
-
-def is_beep(tone: Tone) -> bool:
-    """Whether a voicemail could mark with this tone that it records."""
-    return _within(tone.hz, _BEEP_HZ)
 
 
 def _within(hz: float, band: tuple[float, float]) -> bool:

@@ -64,7 +64,7 @@ def test_the_specified_settings_are_kept_and_the_rest_is_shown(client: ApiClient
     assert (before["enabled"], before["mode"], before["greeting_length"]) == (
         False,
         "balanced",
-        1850,
+        1800,
     )
     assert client.put("/v1/amd/config", SPECIFIED).items() >= SPECIFIED.items()
     after = client.get("/v1/amd/config")
@@ -121,7 +121,7 @@ def test_a_call_that_names_another_mode_has_its_numbers(
         client_plan(client, tenant, amd) for amd in ({"maximum_words": 2}, {"mode": "message_end"})
     ]
     lengths = [plan["settings"]["greeting_length"] for plan in plans]
-    assert lengths == [1000, 2700]
+    assert lengths == [1000, 2800]
     assert plans[1]["actions"]["machine"] == "hangup"
 
 
