@@ -299,17 +299,24 @@ def erase_contact(caller: Caller, person_id: ContactId) -> dict[str, int]:
 class NewContactList(Body):
     name: Name
     description: Annotated[str, StringConstraints(max_length=1000)] | None = None
+    public_name: Name | None = Field(
+        None,
+        description="By this name recipients of your emails see the list on their preference "
+        "page, join and leave it. Default: they don't.",
+    )
 
 
 class ContactListChange(Body):
     name: Name = UNSET
     description: Annotated[str, StringConstraints(max_length=1000)] | None = UNSET
+    public_name: Name | None = UNSET
 
 
 class ContactListAnswer(Answer):
     id: ListId
     name: str
     description: str | None
+    public_name: str | None
     contacts: int
     created_at: Timestamp
     updated_at: Timestamp
@@ -334,7 +341,8 @@ def list_contact_lists(caller: Caller, query: OffsetQuery) -> dict[str, Any]:
 @router.post("/v1/contacts/lists", access=_WRITE, answer=ContactListAnswer, status=201)
 def create_contact_list(caller: Caller, body: NewContactList) -> dict[str, Any]:
     """Create a list."""
-    return _list(lists.create(caller, caller.tenant_id, body.name, body.description))
+    made = lists.create(caller, caller.tenant_id, body.name, body.description, body.public_name)
+    return _list(made)
 
 
 @router.get("/v1/contacts/lists/<list_id>", access=_READ, answer=ContactListAnswer)

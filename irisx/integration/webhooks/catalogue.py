@@ -50,6 +50,7 @@ EVENTS: dict[str, str] = {
     "email.unknown": "Email may have been sent: the server's answer is missing",
     "email.received": "Inbound email",
     "email.unsubscribed": "A recipient unsubscribed from your email",
+    "email.preferences_changed": "A recipient chose lists on the preference page: joined, left",
     "email.campaign.scheduled": "An email campaign has a time at which it begins",
     "email.campaign.started": "An email campaign begins",
     "email.campaign.paused": "An email campaign was paused, or can't go on: error",

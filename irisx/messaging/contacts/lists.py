@@ -22,9 +22,17 @@ class ListView:
     contacts: int
 
 
-def create(by: Actor, tenant_id: int, name: str, description: str | None) -> ListView:
+def create(
+    by: Actor,
+    tenant_id: int,
+    name: str,
+    description: str | None,
+    public_name: str | None = None,
+) -> ListView:
     """Raises Conflict LIST_EXISTS."""
-    row = ContactList(tenant_id=tenant_id, name=name, description=description)
+    row = ContactList(
+        tenant_id=tenant_id, name=name, description=description, public_name=public_name
+    )
     try:
         with transaction() as session:
             session.add(row)
@@ -49,7 +57,7 @@ def list_page(tenant_id: int, *, limit: int, offset: int) -> tuple[list[ListView
 
 
 def change(by: Actor, tenant_id: int, list_id: int, **fields: str | None) -> ListView:
-    """Set name or description."""
+    """Set name, description or public_name."""
     try:
         with transaction() as session:
             row = rows.fetch(session, ContactList, list_id, tenant_id=tenant_id, lock=True)

@@ -11,7 +11,8 @@ from irisx.tenancy.models import Noun
 
 
 class ContactList(Noun, Base):
-    """A list that messages can be sent to."""
+    """A list that messages can be sent to. `public_name`: by which recipients of emails see it,
+    join and leave it; None: they don't."""
 
     PREFIX = "list"
     __tablename__ = "contact_lists"
@@ -19,6 +20,7 @@ class ContactList(Noun, Base):
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"), index=True)
     name: Mapped[str]
     description: Mapped[str | None]
+    public_name: Mapped[str | None]
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
 
     __table_args__ = (UniqueConstraint("tenant_id", "name"),)

@@ -25,7 +25,7 @@ from inscriptis import get_text
 from pydantic import Field, field_validator
 
 from irisx.kernel import clock
-from irisx.messaging.channels.email import attachments, tracking
+from irisx.messaging.channels.email import attachments, tracking, unsubscribing
 from irisx.messaging.channels.email.addresses import domain_of
 from irisx.messaging.channels.email.content import MailContent
 from irisx.messaging.provider import AccountModel, FailureKind, Outgoing, SendFailed
@@ -134,10 +134,12 @@ def compose(settings: MailSettings, credentials: MailCredentials, message: Outgo
         mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     for name, value in content.headers.items():
         mail[name] = value
+    html = tracking.instrumented(message, content) if content.html is not None else None
     text = message.body or (get_text(content.html) if content.html else "")
-    mail.set_content(text)
-    if content.html is not None:
-        mail.add_alternative(tracking.instrumented(message, content), subtype="html")
+    mail.set_content(unsubscribing.in_text(message, text, ask=content.unsubscribe))
+    if html is not None:
+        html = unsubscribing.in_html(message, html, ask=content.unsubscribe)
+        mail.add_alternative(html, subtype="html")
     attachments.attach(mail, content.attachments)
     return _signed(bytes(mail), settings, credentials)
 

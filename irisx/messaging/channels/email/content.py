@@ -4,6 +4,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+#: Stands for the recipient's own unsubscription link until the message is composed.
+UNSUBSCRIBE_MARK = "irisx-unsubscribe:"
+
 
 class MailFile(BaseModel):
     """An attachment. `location`: of its bytes in the storage. `content_id`: the HTML shows it as
@@ -20,7 +23,8 @@ class MailFile(BaseModel):
 
 
 class MailContent(BaseModel):
-    """`html` None: plain text only. `unsubscribe`: it carries RFC 8058's one-click headers.
+    """`html` None: plain text only. `unsubscribe`: it carries RFC 8058's one-click headers, and a
+    link in its text.
 
     `template_id`, `template_version`: what it was rendered from, with `campaign_id` where a
     campaign sent it and `variant` (a, b) where that tries two subjects.

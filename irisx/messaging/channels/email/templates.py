@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from irisx.kernel import template as language
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import Conflict, Detail, NotFound, ValidationError
+from irisx.messaging.channels.email.content import UNSUBSCRIBE_MARK
 from irisx.messaging.channels.email.models import EmailTemplate, EmailTemplateVersion
 from irisx.tenancy import audit, rows
 from irisx.tenancy.access import Actor
@@ -18,6 +19,8 @@ from irisx.tenancy.access import Actor
 MAX_SUBJECT = 998
 MAX_SOURCE = 500_000
 MAX_RENDERED = 1_000_000
+#: The variable that every template has: where its recipient unsubscribes or chooses lists.
+UNSUBSCRIBE_URL = "unsubscribe_url"
 _MAX_MISSING = 50
 
 
@@ -134,6 +137,7 @@ def remove(by: Actor, tenant_id: int, template_id: int) -> None:
 
 def render(version: EmailTemplateVersion, values: Mapping[str, Any]) -> Rendered:
     """The message. Raises ValidationError that names each variable that is missing."""
+    values = {UNSUBSCRIBE_URL: UNSUBSCRIBE_MARK, **values}
     missing = [n for n in version.variables if n not in values and n not in version.optional]
     if missing:
         faults: list[Detail] = [
@@ -203,8 +207,8 @@ def _checked(source: Source) -> tuple[list[str], list[str]]:
         faults.append({"field": "html", "message": "give html, text or both"})
     if faults:
         raise ValidationError(f"{faults[0]['field']}: {faults[0]['message']}", details=faults)
-    needed = {use.name for use in uses if not use.guarded}
-    every = {use.name for use in uses}
+    needed = {use.name for use in uses if not use.guarded} - {UNSUBSCRIBE_URL}
+    every = {use.name for use in uses} - {UNSUBSCRIBE_URL}
     return sorted(every), sorted(every - needed)
 
 

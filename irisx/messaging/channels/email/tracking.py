@@ -21,7 +21,7 @@ _LINK = re.compile(
     r"""(?P<before><a\b[^>]*?\bhref\s*=\s*)(?P<quote>["'])(?P<url>https?://[^"'<>\s]+)(?P=quote)""",
     re.IGNORECASE,
 )
-_END_OF_BODY = re.compile(r"</body\s*>", re.IGNORECASE)
+END_OF_BODY = re.compile(r"</body\s*>", re.IGNORECASE)
 
 #: A transparent picture of one pixel.
 PIXEL = bytes.fromhex(
@@ -42,7 +42,7 @@ def instrumented(message: Outgoing, content: MailContent) -> str:
     if content.track_opens:
         source = _url("o", crypto.sign(_OPEN, [message.id.hex], _YEAR)) + ".gif"
         picture = f'<img src="{source}" width="1" height="1" alt="">'
-        end = _END_OF_BODY.search(html)
+        end = END_OF_BODY.search(html)
         at = end.start() if end else len(html)
         html = html[:at] + picture + html[at:]
     return html
