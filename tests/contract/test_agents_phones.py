@@ -10,7 +10,7 @@ from irisx.tenancy.access import SYSTEM
 from irisx.tenancy.agent_models import Agent, AgentStatus
 from irisx.tenancy.models import PhoneNumber, Tenant
 from tests.contract import acd
-from tests.contract.rig import DatabaseProvisioner, Machine, Rig, rig
+from tests.contract.rig import STAYS, DatabaseProvisioner, Machine, Rig, rig
 from tests.contract.test_agents import register
 from tests.contract.test_queues import LONG_MS, end_all
 from tests.sipp import Sipp, needs_sipp
@@ -66,6 +66,18 @@ def test_a_registered_phone_takes_a_caller_of_the_queue(
     acd.wait_status(line, ann, "busy")
     end_all(line)
     acd.wait_status(line, ann, "available")
+
+
+def test_a_phone_that_is_not_registered_sends_the_caller_to_the_next_agent(
+    line: Rig, account: sip_accounts.Issued
+) -> None:
+    ann, bob = agent_at(line, account, "sip"), acd.agent(line, line.far_end(STAYS))
+    queue = acd.queue(line, ann, bob)
+    line.call_in(acd.NUMBER, hold_ms=LONG_MS)
+    assert acd.wait_record(queue, "talking").agent_id == bob.id
+    missed, _ = acd.wait_offers(queue, "unreachable", "answered")
+    assert missed.agent_id == ann.id
+    end_all(line)
 
 
 def test_a_browser_registers_and_is_rung_for_the_queue(

@@ -9,11 +9,11 @@ alone changes (tiers that open, needs that relax, delays that end) is a deadline
 import heapq
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import count
-from typing import TypeVar
 
+from irisx.telephony.acd.lines import Key, Line, remove
 from irisx.telephony.acd.models import OfferOutcome, Strategy
 from irisx.telephony.acd.rules import (
     Caller,
@@ -22,7 +22,6 @@ from irisx.telephony.acd.rules import (
     Needs,
     Offer,
     Order,
-    Place,
     QueueRules,
     Seat,
     Withdraw,
@@ -30,8 +29,6 @@ from irisx.telephony.acd.rules import (
 
 #: Agents that are rung together for one caller at most.
 RING_ALL_AT_MOST = 50
-_Key = tuple[float, ...]
-_Name = TypeVar("_Name")
 
 
 class _Due(Enum):
@@ -40,39 +37,11 @@ class _Due(Enum):
     QUEUE = auto()
 
 
-@dataclass(slots=True)
-class _Queue:
-    """A queue and who is in it.
-
-    `line`: all callers. `groups`: those who can be offered, by what they need and the tier that
-    is open to them; `stuck`: those who wait for one agent; `ringing`: those of ring-all for whom
-    agents are rung. `free`: seats that are free, by the strategy's key. `members`: the tier of
-    every seat; `logged_in`: of those who are.
-    """
-
-    rules: QueueRules
-    unstaffed_since: float | None
-    line: list[Order] = field(default_factory=list)
-    groups: dict[tuple[Needs, int], list[Order]] = field(default_factory=dict)
-    stuck: dict[int, list[Order]] = field(default_factory=dict)
-    ringing: list[Order] = field(default_factory=list)
-    free: list[tuple[_Key, int]] = field(default_factory=list)
-    free_keys: dict[int, _Key] = field(default_factory=dict)
-    members: dict[int, int] = field(default_factory=dict)
-    logged_in: dict[int, int] = field(default_factory=dict)
-    first_tier: int = 1
-    last_tier: int = 1
-
-    def reach(self, open_tier: int) -> int:
-        """The highest tier that is rung for a caller to whom `open_tier` is open."""
-        return max(open_tier, self.first_tier) if self.rules.tier_skip_empty else open_tier
-
-
 class Matcher:
     """The callers and agents of one tenant; agents have one seat, whatever queues they are in."""
 
     def __init__(self) -> None:
-        self._queues: dict[int, _Queue] = {}
+        self._queues: dict[int, Line] = {}
         self._seats: dict[int, Seat] = {}
         self._callers: dict[str, Caller] = {}
         self._turn = count(1)
@@ -117,7 +86,7 @@ class Matcher:
         """A queue is new or has other rules. Callers in it go on by these."""
         queue = self._queues.get(rules.id)
         if queue is None:
-            queue = self._queues[rules.id] = _Queue(rules, unstaffed_since=now)
+            queue = self._queues[rules.id] = Line(rules, unstaffed_since=now)
         queue.rules = rules
         for seat in self._seats.values():
             if rules.id in seat.places:
@@ -180,7 +149,7 @@ class Matcher:
         caller = self._callers.pop(caller_id, None)
         if caller is None:
             return []
-        self._take_out(caller)
+        self._queues[caller.queue].take_out(caller)
         return [Withdraw(caller_id, agent_id) for agent_id in sorted(caller.offers)]
 
     def answered(self, caller_id: str, agent_id: int) -> list[Decision]:
@@ -227,7 +196,7 @@ class Matcher:
         """Nobody is rung for the caller any more."""
         if caller.expired is not None:
             return [self._expire(caller, caller.expired)]
-        _remove(self._queues[caller.queue].ringing, caller.order)
+        remove(self._queues[caller.queue].ringing, caller.order)
         self._group(caller, now)
         return self._serve([caller], now)
 
@@ -288,11 +257,11 @@ class Matcher:
             return []
         if reason is not None:
             return [self._expire(caller, reason)]
-        self._ungroup(caller)
+        queue.ungroup(caller)
         self._group(caller, now)
         return self._serve([caller], now)
 
-    def _is_unstaffed(self, queue: _Queue, caller: Caller, now: float) -> bool:
+    def _is_unstaffed(self, queue: Line, caller: Caller, now: float) -> bool:
         after = queue.rules.no_agents_after
         if after is None or queue.unstaffed_since is None:
             return False
@@ -300,12 +269,12 @@ class Matcher:
 
     def _expire(self, caller: Caller, reason: str) -> Expire:
         del self._callers[caller.id]
-        self._take_out(caller)
+        self._queues[caller.queue].take_out(caller)
         return Expire(caller.id, reason)
 
     # -- groups of callers ------------------------------------------------------------------------
 
-    def _in_line(self, queue: _Queue) -> list[Caller]:
+    def _in_line(self, queue: Line) -> list[Caller]:
         return [self._callers[order[-1]] for order in queue.line]
 
     def _group(self, caller: Caller, now: float) -> None:
@@ -319,28 +288,13 @@ class Matcher:
         if caller.open_tier < queue.last_tier:
             opens_at = caller.waits_since + caller.open_tier * queue.rules.tier_wait
             self._push(max(opens_at, now), _Due.CALLER, caller.id)
-        if caller.sticky is not None:
-            insort(queue.stuck.setdefault(caller.sticky, []), caller.order)
-        else:
-            insort(queue.groups.setdefault((caller.needs, caller.open_tier), []), caller.order)
+        queue.group(caller)
 
-    def _ungroup(self, caller: Caller) -> None:
-        queue = self._queues[caller.queue]
-        if caller.sticky is not None:
-            _discard(queue.stuck, caller.sticky, caller.order)
-        _discard(queue.groups, (caller.needs, caller.open_tier), caller.order)
-
-    def _take_out(self, caller: Caller) -> None:
-        queue = self._queues[caller.queue]
-        self._ungroup(caller)
-        _remove(queue.ringing, caller.order)
-        _remove(queue.line, caller.order)
-
-    def _regroup(self, queue: _Queue, now: float) -> list[Decision]:
+    def _regroup(self, queue: Line, now: float) -> list[Decision]:
         """All callers again: the queue's rules or tiers have changed."""
         waiting = [caller for caller in self._in_line(queue) if not caller.offers]
         for caller in waiting:
-            self._ungroup(caller)
+            queue.ungroup(caller)
             self._group(caller, now)
         return self._serve(waiting, now)
 
@@ -352,31 +306,20 @@ class Matcher:
             return
         for queue_id, place in seat.places.items():
             queue = self._queues.get(queue_id)
-            if queue is not None and seat.id not in queue.free_keys:
-                key = (float(place.tier), *_key(queue.rules.strategy, seat, place, queue_id))
-                insort(queue.free, (key, seat.id))
-                queue.free_keys[seat.id] = key
+            if queue is not None:
+                queue.file(seat, place)
 
     def _unfile(self, seat: Seat) -> None:
         for queue_id in seat.places:
             queue = self._queues.get(queue_id)
-            key = queue.free_keys.pop(seat.id, None) if queue is not None else None
-            if queue is not None and key is not None:
-                del queue.free[bisect_left(queue.free, (key, seat.id))]
+            if queue is not None:
+                queue.unfile(seat.id)
 
-    def _enrol(self, queue: _Queue, seat: Seat, now: float) -> bool:
+    def _enrol(self, queue: Line, seat: Seat, now: float) -> bool:
         """Keep who is a member and who is logged in; True if other tiers may be rung now."""
-        place = seat.places.get(queue.rules.id)
-        member = None if place is None else place.tier
-        logged_in = member if seat.logged_in else None
-        known = (queue.members.get(seat.id), queue.logged_in.get(seat.id))
-        if known == (member, logged_in) and queue.logged_in:
-            return False
-        _set(queue.members, seat.id, member)
-        _set(queue.logged_in, seat.id, logged_in)
         tiers = (queue.first_tier, queue.last_tier)
-        queue.first_tier = min(queue.logged_in.values(), default=1)
-        queue.last_tier = max(queue.members.values(), default=1)
+        if not queue.enrol(seat):
+            return False
         if queue.logged_in:
             queue.unstaffed_since = None
         elif queue.unstaffed_since is None:
@@ -415,7 +358,7 @@ class Matcher:
                 )
         return [first] if (first := next(able, None)) is not None else []
 
-    def _able(self, queue: _Queue, caller: Caller) -> Iterator[Seat]:
+    def _able(self, queue: Line, caller: Caller) -> Iterator[Seat]:
         """Free seats that may have the caller, in the order of the strategy."""
         reach = queue.reach(caller.open_tier)
         for key, agent_id in queue.free:
@@ -434,7 +377,7 @@ class Matcher:
             queue = self._queues.get(queue_id)
             if queue is None or not queue.line:
                 continue
-            for order in _heads(queue, seat, place):
+            for order in queue.heads(seat, place):
                 candidate = (-queue.rules.priority, order)
                 if best is None or candidate < best:
                     best = candidate
@@ -459,36 +402,13 @@ class Matcher:
     def _reserve(self, caller: Caller, seat: Seat) -> None:
         queue = self._queues[caller.queue]
         if not caller.offers:
-            self._ungroup(caller)
+            queue.ungroup(caller)
             if queue.rules.strategy is Strategy.RING_ALL:
                 insort(queue.ringing, caller.order)
         self._unfile(seat)
         caller.offers.add(seat.id)
         seat.offer = caller.id
         seat.turns[caller.queue] = next(self._turn)
-
-
-def _heads(queue: _Queue, seat: Seat, place: Place) -> Iterator[Order]:
-    """The first caller of each group that the seat may have."""
-    stuck = queue.stuck.get(seat.id)
-    if stuck:
-        yield stuck[0]
-    tier, always = place.tier, place.tier <= queue.reach(0)
-    for (needs, open_tier), group in queue.groups.items():
-        if (always or tier <= open_tier) and seat.has(needs):
-            yield group[0]
-
-
-def _key(strategy: Strategy, seat: Seat, place: Place, queue_id: int) -> _Key:
-    """By what the free seats of a tier are ordered; the lowest is rung first."""
-    match strategy:
-        case Strategy.ROUND_ROBIN:
-            return (seat.turns.get(queue_id, 0),)
-        case Strategy.LEAST_OCCUPIED:
-            return (seat.load, seat.idle_since)
-        case Strategy.PRIORITY:
-            return (place.level, seat.idle_since)
-    return (seat.idle_since,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,28 +418,6 @@ class _SkillKey:
     queue_id: int
     needs: Needs
 
-    def __call__(self, seat: Seat) -> _Key:
+    def __call__(self, seat: Seat) -> Key:
         level = sum(seat.skills.get(skill, 0) for skill, _ in self.needs)
         return (seat.places[self.queue_id].tier, -level, seat.idle_since, seat.id)
-
-
-def _set(table: dict[int, int], key: int, value: int | None) -> None:
-    if value is None:
-        table.pop(key, None)
-    else:
-        table[key] = value
-
-
-def _remove(orders: list[Order], order: Order) -> bool:
-    index = bisect_left(orders, order)
-    found = index < len(orders) and orders[index] == order
-    if found:
-        del orders[index]
-    return found
-
-
-def _discard(table: dict[_Name, list[Order]], key: _Name, order: Order) -> None:
-    """Take an order out of one of the lists of a table, which holds no empty ones."""
-    orders = table.get(key)
-    if orders is not None and _remove(orders, order) and not orders:
-        del table[key]

@@ -99,7 +99,7 @@ class QueuedCall:
         self.spawn(self._welcome)
 
     def wait(self) -> None:
-        """While somebody waits, an agent's hang-up is told within 2 ms instead of up to 20."""
+        """While somebody waits, the switch's events come sooner: an agent's hang-up above all."""
         self._swift.enter_context(self.switch.connection.low_latency())
 
     def waits_no_longer(self) -> None:

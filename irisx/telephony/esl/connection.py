@@ -329,7 +329,9 @@ class Connection:
         """While inside, events come within some 2 ms instead of up to 20.
 
         mod_event_socket polls an idle connection each 20 ms, and at once after an empty line.
-        Costs 500 small writes a second, however many are inside.
+        Costs 500 small writes a second, however many are inside. Measured on two processors with
+        a load of 16, from the event to the engine: 12 ms instead of 22 (median), 25 instead of 43
+        (p99), for 3 % of a processor here and 0.5 % in the switch.
         """
         self._hurries += 1
         self._hurrier = self._hurrier or gevent.spawn(self._hurry)  # false once it has ended

@@ -140,6 +140,19 @@ def test_who_did_not_answer_is_left_alone_for_a_while() -> None:
     assert floor.agent("ann") == "ann for 1"  # who says that she is back is rung at once
 
 
+@pytest.mark.parametrize("outcome", [NO_ANSWER, REJECTED])
+def test_top_down_does_not_stay_with_the_first_who_takes_nobody(outcome: OfferOutcome) -> None:
+    """mod_callcenter #1216, #1221: callers were stuck on the first agent of the list."""
+    floor = Floor(Strategy.PRIORITY, delays=DELAYS)
+    for level, name in enumerate(("ann", "bob", "cat"), start=1):
+        floor.agent(name, level=level)
+    assert floor.caller("1") == "ann for 1"
+    assert floor.ended("1", "ann", outcome) == "bob for 1"
+    assert floor.caller("2") == "cat for 2"
+    assert floor.ended("1", "bob", outcome) == ""
+    assert floor.after(11).startswith("ann for 1")
+
+
 def test_a_caller_who_leaves_while_an_agent_rings_frees_her_when_her_phone_is_quiet() -> None:
     floor = Floor(delays=DELAYS)
     floor.agent("ann")

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from irisx.kernel.db import transaction
 from irisx.telephony.calls.states import CallStatus
 from irisx.telephony.dialer import contacts
+from irisx.telephony.dialer.models import CampaignAttempt
 from irisx.telephony.dialer.pacing import upper_bound
 from irisx.telephony.dialer.stages import Stage
 from irisx.telephony.dialer.states import AttemptResult
@@ -46,6 +49,17 @@ def test_an_empty_campaign_has_zeros_and_nulls(tenant: Tenant, number: PhoneNumb
     found = statistics(tenant.id, made.id)
     assert (found.attempts, found.left, found.results, found.floor) == (0, 0, {}, None)
     assert found.drops.rate is None and found.drops.upper_bound is None
+
+
+def test_drops_are_a_share_of_the_people_who_answered(
+    campaign: Campaigning, tenant: Tenant
+) -> None:
+    """VICIdial's drop percentage counts answering machines as answers, which hides drops."""
+    with transaction() as session:
+        reached = update(CampaignAttempt).where(CampaignAttempt.result == AttemptResult.CONNECTED)
+        session.execute(reached.values(result=AttemptResult.MACHINE, person=False))
+    found = statistics(tenant.id, campaign.id)
+    assert (found.drops.drops, found.drops.answers, found.drops.rate) == (1, 1, 1.0)
 
 
 def test_what_a_campaign_has_done(campaign: Campaigning, tenant: Tenant) -> None:
