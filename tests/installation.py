@@ -102,7 +102,7 @@ class Installation:
         return self
 
     def stop(self) -> None:
-        if self._process is not None:
+        if self._process is not None and self._process.poll() is None:
             group = [self._process, *self._process.children(recursive=True)]
             self._process.terminate()
             _, left = psutil.wait_procs(group, timeout=_END_SECONDS)

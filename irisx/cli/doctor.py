@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from irisx import migrations
+from irisx.intelligence.knowledge.search import has_pgvector
 from irisx.kernel import db
 from irisx.kernel.health import PARTS, readiness
 from irisx.kernel.redis import redis
@@ -26,6 +27,7 @@ from irisx.telephony.esl.errors import EslError
 from irisx.telephony.esl.session import Session
 
 _OLDEST_POSTGRES = 150_000
+_VECTOR_INSTALLED = text("SELECT count(*) > 0 FROM pg_available_extensions WHERE name = 'vector'")
 _LEAST_FREE_BYTES = 1_000_000_000
 _SECONDS = 5.0
 
@@ -56,6 +58,8 @@ def _database(_settings: Settings) -> Iterator[Finding]:
     try:
         with db.transaction() as session:
             version = int(session.execute(text("SHOW server_version_num")).scalar_one())
+            compares = has_pgvector(session)
+            installed = session.execute(_VECTOR_INSTALLED).scalar_one()
         missing = migrations.pending(db.engine())
     except (SQLAlchemyError, psycopg2.Error, SettingMissing) as error:
         state = str(getattr(error, "orig", error)).splitlines()[0]
@@ -68,6 +72,12 @@ def _database(_settings: Settings) -> Iterator[Finding]:
         yield Finding("migrations", f"{', '.join(missing)} missing", "irisx db upgrade")
     else:
         yield Finding("migrations", "up to date")
+    if compares:
+        yield Finding("pgvector", "knowledge is searched by words and by meaning")
+    else:
+        create = "CREATE EXTENSION vector; in IRISX's database, as a superuser"
+        fix = create if installed else f"install pgvector beside PostgreSQL, then {create}"
+        yield Finding("pgvector", "missing: knowledge is searched by words only", fix)
 
 
 def _redis(_settings: Settings) -> Iterator[Finding]:

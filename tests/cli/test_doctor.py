@@ -8,8 +8,10 @@ import pytest
 from click.testing import CliRunner
 from gevent.server import StreamServer
 from gevent.socket import socket
+from sqlalchemy import text
 
-from irisx.cli import irisx
+from irisx.cli import doctor, irisx
+from irisx.intelligence.knowledge import search
 from irisx.kernel import db, health
 from irisx.settings import get_settings
 from tests.contract.sandbox import sandbox_switch
@@ -95,6 +97,16 @@ def test_a_database_that_is_away_is_named_with_its_fix(examine: Examine) -> None
     db.engine.cache_clear()
     assert "refused" in found["database"]
     assert "fix: start `irisx up`, or set IRISX_DATABASE_URL" in found["database"]
+
+
+def test_pgvector_that_is_missing_is_named_with_its_fix(
+    examine: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert examine()["pgvector"].startswith("ok")
+    monkeypatch.setattr(search, "_HAS_PGVECTOR", text("SELECT false"))
+    assert "fix: CREATE EXTENSION vector" in examine()["pgvector"]
+    monkeypatch.setattr(doctor, "_VECTOR_INSTALLED", text("SELECT false"))
+    assert "fix: install pgvector" in examine()["pgvector"]
 
 
 def test_a_switch_that_is_away_is_named_with_its_setting(examine: Examine) -> None:

@@ -102,7 +102,7 @@ def search(
     by_meaning: Sequence[Any] = ()
     with transaction() as session:
         by_words = session.execute(_BY_WORDS, about | {"query": query}).all()
-        if vector is not None and not _has_pgvector(session):
+        if vector is not None and not has_pgvector(session):
             vector, reason = None, "PostgreSQL lacks the extension pgvector."
         if vector is not None:
             model, values = vector
@@ -125,7 +125,8 @@ def _vector(
     return (embedder.model, vector), None
 
 
-def _has_pgvector(session: Session) -> bool:
+def has_pgvector(session: Session) -> bool:
+    """Whether the database can compare vectors: the extension is there and was created."""
     return bool(session.execute(_HAS_PGVECTOR).scalar_one())
 
 
