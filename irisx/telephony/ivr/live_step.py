@@ -1,49 +1,43 @@
-"""What a node can do on a live call (`step.Step`), and what a walk through flows needs of it.
+"""What a node can do on a live call (`step.Step`), and what a walk through flows needs of it."""
 
-Prompts and whatever else needs no decision are queued on the channel under event-lock, all that
-has gathered in one write, and never waited for; only a verb whose answer decides something waits.
-What is queued the switch carries out with or without an engine. In front of each such write goes
-the position, so that the channel itself says how far it has been told to go.
-"""
-
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
-import gevent
 import structlog
 from gevent.event import AsyncResult
 from gevent.event import Event as Signal
-from pydantic import TypeAdapter
 from sqlalchemy.exc import SQLAlchemyError
 
 from irisx.kernel import template
 from irisx.kernel.clock import isoformat, now
-from irisx.settings import get_settings
 from irisx.telephony.acd.entering import Entering
 from irisx.telephony.assistants.talk import TRANSFERRED, Talk
 from irisx.telephony.assistants.talk import VARIABLE as VARIABLE_OF_TALK
 from irisx.telephony.assistants.talk import hand_over as hand_over_call
 from irisx.telephony.calls import connect
-from irisx.telephony.calls.live import LiveCall, Ringing
+from irisx.telephony.calls.live import Ringing
 from irisx.telephony.esl import commands
-from irisx.telephony.esl.connection import UNHEARD, Execution
-from irisx.telephony.esl.errors import ChannelGone, CommandRefused, EslError
+from irisx.telephony.esl.errors import EslError
 from irisx.telephony.esl.wire import Event
 from irisx.telephony.ivr import prompts, tenant_http, versions, visits
 from irisx.telephony.ivr.audio import Audio
 from irisx.telephony.ivr.flow import Flow, Node
+from irisx.telephony.ivr.live_channel import (
+    NOTHING,
+    App,
+    LiveChannel,
+    multiset,
+    prompts_of,
+    sound_of,
+)
 from irisx.telephony.ivr.nodes.ai_agent import ROOM as AI_AGENT
 from irisx.telephony.ivr.nodes.ai_agent import TRANSFER
 from irisx.telephony.ivr.nodes.base import FAILED, NEXT, TIME_LIMIT
 from irisx.telephony.ivr.nodes.queue import ROOM as QUEUE
-from irisx.telephony.ivr.position import DONE, VARIABLE, Kept
 from irisx.telephony.ivr.scope import Scope
 from irisx.telephony.ivr.step import (
-    CallEnded,
     Digits,
     Gathering,
     HandOver,
@@ -57,15 +51,10 @@ from irisx.telephony.ivr.step import (
     TransferRequest,
 )
 from irisx.telephony.ivr.walk import Position, Version
-from irisx.telephony.switch import Switch
 from irisx.tenancy import numbers, signing
 
 log = structlog.get_logger()
 
-Answer = TypeVar("Answer")
-
-#: What play_and_get_digits plays where it wants a prompt and has none: one frame, not fewer.
-_NOTHING = "silence_stream://20"
 _BEEP = "tone_stream://%(400,0,1000)"
 _DIGITS = "irisx_flow_digits"
 _ANY_DIGITS = "[0-9A-D*#]+"
@@ -81,59 +70,10 @@ _OUTCOMES = {
 }
 #: How a conversation ended -> how its node is left; any other end is an ordinary one.
 _TALKED = {"escalated": TRANSFER, "limit": TRANSFER, "failed": FAILED}
-_App = tuple[str, str]
-
-#: What a channel in a flow is told first: `a.wav!b.wav` is played without a gap (one of 250 ms is
-#: the default), and a digit ends it as a whole. `file_string://` would cost 20 ms and more a file.
-PLAYS_LISTS = {"playback_delimiter": "!", "playback_sleep_val": "0"}
 
 
-class LiveStep:
-    """One call. `left_by` is called with each node that is done.
-
-    `answer`: the channel is to be answered first, and told PLAYS_LISTS. `back`: after an engine was
-    lost, the channel as it was when all that had been queued was done; None in a flow that begins.
-    """
-
-    def __init__(
-        self,
-        switch: Switch,
-        call: LiveCall,
-        scope: Scope,
-        kept: Kept,
-        *,
-        answer: bool = False,
-        back: Event | None = None,
-    ) -> None:
-        self._switch = switch
-        self._call = call
-        self._scope = scope
-        self._kept = kept
-        self._first: list[_App] = [("answer", "")] if answer else []
-        self._untold = dict(PLAYS_LISTS) if back is None else {}
-        self._back = back
-        self._replayed = deque(kept.answers if back else ())
-        self._skip = kept.queued if back else 0
-        self._pending: list[tuple[list[str], bool]] = []
-        self._interrupted_by: str | None = None
-        self._tail: Execution | None = None
-        self._deadline: datetime | None = None
-        self._events = 0
-        self._node: Node | None = None
-        self._heard: list[tuple[int, str]] = []
-        self._heard_until = 0
-        self._bridge: AsyncResult[str] = AsyncResult()
-
-    # -- what the switch tells ------------------------------------------------------------------
-
-    def digit(self, event: Event) -> None:
-        """The caller pressed a key; one that no gather took is kept for the next."""
-        if event.sequence > self._heard_until:
-            self._heard.append((event.sequence, event.get("DTMF-Digit", "")))
-
-    def bridge_ended(self, cause: str) -> None:
-        """Ringing somebody, or the conversation, is over."""
-        self._bridge.set(cause)
+class LiveStep(LiveChannel):
+    """One call: the verbs on its channel. `left` is called with each node that is done."""
 
     # -- the walk -------------------------------------------------------------------------------
 
@@ -253,15 +193,15 @@ class LiveStep:
             tries=1,
             timeout_ms=how.timeout_ms,
             terminators=_terminators(how),
-            prompt=_prompt(files),
-            invalid_prompt=_NOTHING,
+            prompt=sound_of(files),
+            invalid_prompt=NOTHING,
             variable=_DIGITS,
             pattern=_ANY_DIGITS,
             digit_timeout_ms=how.digit_timeout_ms,
         )
         self._take_heard()
         typed, self._kept.typed = self._kept.typed, ""
-        before: list[_App] = [("unset", "read_terminator_used")]
+        before: list[App] = [("unset", "read_terminator_used")]
         if not how.typed_ahead:
             before.append(("flush_dtmf", ""))
         elif typed:
@@ -312,7 +252,7 @@ class LiveStep:
             "record_fill_cng": "true",
             "playback_terminators": request.terminators or "none",
         }
-        *_, asked, _ = self._begin([*beep, _set(how)], "record", argument)
+        *_, asked, _ = self._begin([*beep, multiset(how)], "record", argument)
         self._interrupted_by = None
         return self._wait(asked)
 
@@ -329,8 +269,8 @@ class LiveStep:
             ringing = Ringing(
                 seconds=request.ring_seconds,
                 caller_id=self._own_number(request.caller_id),
-                whisper=_prompt(whisper) if whisper else None,
-                music=_prompt(music) if music else None,
+                whisper=sound_of(whisper) if whisper else None,
+                music=sound_of(music) if music else None,
             )
             cause = self._connect(connect.text_of(request.targets[index].model_dump()), ringing)
             outcome = _OUTCOMES.get(cause, TransferOutcome.FAILED)
@@ -457,157 +397,6 @@ class LiveStep:
             hand_over_call(self._switch, self._call, ended, ended.destination)
             Signal().wait()  # until the call is taken out of the flow
         return _TALKED.get(ended.outcome, NEXT)
-
-    # -- replay ---------------------------------------------------------------------------------
-
-    def _answered(self, kind: type[Answer]) -> Answer | None:
-        """What the verb answered before the engine was lost, if it had."""
-        if not self._replayed:
-            return None
-        return TypeAdapter(kind).validate_python(self._replayed.popleft())
-
-    def _answer(self, answer: Answer) -> Answer:
-        """Keep what a verb answers; the next write takes it to the channel."""
-        raw: Any = answer if isinstance(answer, str) else asdict(answer)  # type: ignore[call-overload]
-        self._kept.answers.append(raw)
-        self._kept.queued = self._kept.target = self._skip = 0
-        self._kept.waiting = False
-        self._back = None
-        return answer
-
-    def _ended_meanwhile(self) -> Event | None:
-        """The channel, where the wait that was under way ended without an engine."""
-        back = self._back
-        ended = back is not None and back.variable(DONE) == str(self._kept.wait)
-        return back if ended and self._kept.waiting else None
-
-    # -- the queue ------------------------------------------------------------------------------
-
-    def _files(self, audio: Sequence[Audio]) -> list[str]:
-        """What to play for each item; one that isn't there is left out, and said to be missing."""
-        if self._pending and not all(map(prompts.is_at_hand, audio)):
-            self._queue([])  # the caller hears what there is while the rest is made
-        return prompts_of(self, audio)
-
-    def missing(self, reason: str) -> None:
-        """A prompt can't be played: the call goes on without it."""
-        log.error("ivr.prompt_missing", sid=self._call.sid, reason=reason)
-        key = f"prompt:{self._kept.position.steps}:{self._kept.queued}"
-        self._call.note(key, now(), "prompt.missing", {"reason": reason})
-
-    @property
-    def tenant_id(self) -> int:
-        return self._call.tenant_id
-
-    @property
-    def wideband(self) -> bool:
-        return self._kept.wideband
-
-    def _queue(self, apps: Sequence[_App]) -> list[Execution]:
-        """Hand everything that waits, then `apps`, to the switch in one write."""
-        self._take_heard()
-        variables = {**self._untold, VARIABLE: self._kept.encode()}
-        played: list[_App] = []
-        for files, barge_in in _joined(self._pending):
-            terminators = "any" if barge_in else "none"
-            if terminators != self._interrupted_by:
-                self._interrupted_by = terminators
-                if played:
-                    played.append(_set({"playback_terminators": terminators}))
-                else:
-                    variables["playback_terminators"] = terminators
-            played.append(("playback", _prompt(files)))
-        self._pending.clear()
-        steps = [*self._first, _set(variables), *played, *apps]
-        self._first, self._untold = [], {}
-        try:
-            executions = self._switch.connection.execute_all(self._call.uuid, steps)
-        except (ChannelGone, CommandRefused) as gone:  # refused: there is no such channel any more
-            raise CallEnded from gone
-        for (name, _), execution in zip(steps, executions, strict=True):
-            if name not in UNHEARD:
-                self._tail = execution
-        return executions
-
-    def _begin(self, before: Sequence[_App], application: str, argument: str) -> list[Execution]:
-        """Queue the application whose end is to be waited for: the last but one of the answer."""
-        self._kept.wait += 1
-        self._kept.waiting = True
-        done = _set({DONE: str(self._kept.wait)})
-        return self._queue([*before, (application, argument), done])
-
-    def _drain(self) -> None:
-        """Wait until the channel has done what it was told (setting variables takes no time)."""
-        if self._tail is not None:
-            self._wait(self._tail)
-            self._tail = None
-
-    def _wait(self, execution: Execution) -> Event:
-        try:
-            with self._limited():
-                ended = execution.wait(get_settings().max_call_seconds)
-        except ChannelGone as gone:
-            raise CallEnded from gone
-        except TimeLimit:
-            self._stop()
-            raise
-        self._tail = None if execution is self._tail else self._tail
-        if ended.get("Answer-State") == "hangup":  # it ended because the caller left
-            raise CallEnded
-        return ended
-
-    def _stop(self) -> None:
-        """End what the channel does and all that is queued on it."""
-        self._switch.run(commands.uuid_break(self._call.uuid, everything=True))
-        if self._call.ringing_leg is not None:
-            self._switch.run(commands.uuid_kill(self._call.ringing_leg, "ORIGINATOR_CANCEL"))
-        self._tail = None
-        self._interrupted_by = None
-
-    @contextmanager
-    def _limited(self) -> Iterator[None]:
-        """Raises TimeLimit when the node's time is over."""
-        if self._deadline is None:
-            yield
-            return
-        left = max(0.001, (self._deadline - now()).total_seconds())
-        with gevent.Timeout(left, TimeLimit()):
-            yield
-
-    def _take_heard(self) -> None:
-        self._kept.typed += "".join(digit for _, digit in self._heard)
-        self._heard.clear()
-
-
-def _set(variables: Mapping[str, str]) -> _App:
-    return "multiset", commands.assignments(variables)
-
-
-def prompts_of(step: LiveStep, audio: Sequence[Audio]) -> list[str]:
-    """The files of the items that are there."""
-    files = []
-    for item in audio:
-        try:
-            files.append(prompts.file_of(item, step.tenant_id, wideband=step.wideband))
-        except prompts.NotThere as error:
-            step.missing(str(error))
-    return files
-
-
-def _joined(pending: Sequence[tuple[list[str], bool]]) -> Iterator[tuple[list[str], bool]]:
-    """Neighbours that a digit stops, or does not, as one."""
-    files: list[str] = []
-    for index, (more, barge_in) in enumerate(pending):
-        files = files + more
-        if index + 1 == len(pending) or pending[index + 1][1] != barge_in:
-            yield files, barge_in
-            files = []
-
-
-def _prompt(files: Sequence[str]) -> str:
-    if not files:
-        return _NOTHING
-    return "!".join(files)
 
 
 def _terminators(how: Gathering) -> str:
