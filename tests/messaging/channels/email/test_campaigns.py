@@ -21,6 +21,7 @@ from irisx.messaging.channels.email.campaigns.states import (
     EmailCampaignStatus,
     RecipientStatus,
 )
+from irisx.messaging.channels.email.statistics import Counts
 from irisx.messaging.contacts import consents, lists, subject
 from irisx.messaging.contacts import service as contacts
 from irisx.messaging.models import Message, ProviderAccount, QueueEntry
@@ -327,6 +328,22 @@ def test_no_minute_has_more_than_the_throttle_allows(per_minute: int, gaps: list
     for begin, _ in made:
         window = [n for at, n in made if begin <= at < begin + timedelta(minutes=1)]
         assert sum(window) <= per_minute * 62 / 60 + 1
+
+
+@given(per_minute=st.integers(1, 5000), late=st.floats(0.0, 5000.0, allow_nan=False))
+def test_a_throttled_campaign_always_goes_on(per_minute: int, late: float) -> None:
+    begun = datetime(2026, 1, 1, tzinfo=UTC)
+    campaign = EmailCampaign(per_minute=per_minute, paced_at=begun)
+    assert stepping.within_throttle(campaign, begun) == 0
+    assert campaign.next_at is not None
+    assert stepping.within_throttle(campaign, campaign.next_at + timedelta(seconds=late)) >= 1
+
+
+def test_success_is_a_part_of_what_was_taken() -> None:
+    counts = Counts(total=10, sent=8, delivered=8, opened=4, clicked=2, bounced=0, failed=2)
+    assert statistics.success(counts, "opens") == 0.5
+    assert statistics.success(counts, "clicks") == 0.25
+    assert statistics.success(None, "opens") == 0.0
 
 
 def test_every_status_can_be_reached_and_ends_end() -> None:

@@ -15,10 +15,12 @@ from irisx.kernel import clock
 from irisx.kernel.db import transaction
 from irisx.kernel.errors import IrisxError
 from irisx.kernel.logging import get_logger
-from irisx.messaging.accepting import wake_senders
+from irisx.messaging import accounts
+from irisx.messaging.accepting import lane_of, wake_senders
 from irisx.messaging.channels.email.campaigns import recipients, service, statistics
 from irisx.messaging.channels.email.campaigns.models import EmailCampaign
 from irisx.messaging.channels.email.campaigns.states import EmailCampaignStage, EmailCampaignStatus
+from irisx.messaging.channels.email.service import CHANNEL
 from irisx.messaging.models import QueueEntry
 from irisx.messaging.quiet_hours import wait_until
 from irisx.tenancy.models import Tenant, TenantStatus
@@ -27,7 +29,7 @@ from irisx.tenancy.settings import TenantSettings
 log = get_logger(__name__)
 
 BATCH = 250
-#: Messages of a tenant that are due and not taken yet: with so many, no more are made.
+#: Emails of a tenant that are due and not taken yet: with so many, no more are made.
 AHEAD = 500
 _LOOK_AGAIN = timedelta(seconds=1)
 _AFTER_FAILURE = timedelta(minutes=1)
@@ -120,8 +122,10 @@ def _quiet_until(tenant: Tenant, now: datetime) -> datetime | None:
 
 
 def _crowded_until(session: Session, campaign: EmailCampaign, now: datetime) -> datetime | None:
+    tenant_id = campaign.tenant_id
+    own = [None, *(row.id for row in accounts.of_channel(session, tenant_id, CHANNEL))]
     due = select(QueueEntry.message_id).where(
-        QueueEntry.tenant_id == campaign.tenant_id,
+        QueueEntry.lane.in_([lane_of(tenant_id, account_id) for account_id in own]),
         QueueEntry.due_at <= now,
         QueueEntry.handed.is_(False),
     )
@@ -133,9 +137,9 @@ def within_throttle(campaign: EmailCampaign, now: datetime) -> int:
     """How many messages may be made now; if none, `next_at` says when one may."""
     if campaign.per_minute is None:
         return BATCH
-    since = max(campaign.paced_at or now, now - _CATCH_UP)
-    campaign.paced_at = since
     each = timedelta(minutes=1) / campaign.per_minute
+    since = max(campaign.paced_at or now, now - max(_CATCH_UP, each))
+    campaign.paced_at = since
     room = min(BATCH, int((now - since) / each))
     if not room:
         campaign.next_at = since + each
