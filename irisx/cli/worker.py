@@ -18,12 +18,12 @@ from irisx.messaging.channels.email import inboxes
 from irisx.messaging.channels.email.automation import entering, running
 from irisx.messaging.channels.email.campaigns import service as email_campaigns
 from irisx.messaging.channels.email.campaigns import stepping as email_campaign_steps
-from irisx.messaging.channels.sms import reactions
 from irisx.messaging.channels.sms.smpp import sessions as smpp_sessions
 from irisx.messaging.channels.whatsapp import media as whatsapp_media
 from irisx.messaging.channels.whatsapp import sessions as whatsapp_sessions
 from irisx.messaging.contacts import reactions as contact_reactions
 from irisx.messaging.conversations.service import open_snoozed
+from irisx.messaging.rules import reactions
 from irisx.messaging.sending import Sender
 from irisx.telephony.amd import audio as amd_audio
 from irisx.telephony.callbacks import placing

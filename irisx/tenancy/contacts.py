@@ -98,7 +98,12 @@ def fields_of_caller(tenant_id: int, number: str) -> dict[str, Any]:
     """What a flow's templates know of a caller: `{{ contact.name }}` and the contact's
     attributes; empty for a stranger."""
     with transaction() as session:
-        contact = find(session, tenant_id, PHONE, number)
+        return fields_of(session, tenant_id, number)
+
+
+def fields_of(session: Session, tenant_id: int, number: str) -> dict[str, Any]:
+    """`fields_of_caller` in a transaction that is under way."""
+    contact = find(session, tenant_id, PHONE, number)
     if contact is None:
         return {}
     return {**contact.attributes, **shown_fields(contact), "id": contact.public_id}

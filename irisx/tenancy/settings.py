@@ -48,17 +48,6 @@ class QuietHours(BaseModel):
 Reply = Annotated[str, StringConstraints(min_length=1, max_length=480)]
 
 
-class CallMessage(BaseModel):
-    """A text message that follows a call. `{caller}` and `{number}` in `text` are the two sides."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
-
-    text: Reply = Field(examples=["Sorry that we missed you. We call back soon."])
-    from_: E164 | None = Field(
-        None, alias="from", description="One of your numbers. Default: the one that was called."
-    )
-
-
 class TenantSettings(BaseModel):
     """What a tenant may choose (`PUT /v1/settings`) and what an administrator allows it."""
 
@@ -93,12 +82,6 @@ class TenantSettings(BaseModel):
     )
     quiet_hours: QuietHours | None = Field(
         None, description="When marketing messages wait; null: they never do."
-    )
-    missed_call_message: CallMessage | None = Field(
-        None, description="Text to a caller whom nobody answered; once an hour at most."
-    )
-    post_call_message: CallMessage | None = Field(
-        None, description="Text to a caller after a call that was answered; once an hour at most."
     )
     sms_stop_reply: Reply | None = Field(
         "You have opted out and will get no more messages. Reply START to get them again.",

@@ -24,6 +24,7 @@ from irisx.messaging.contacts import lists as contact_lists
 from irisx.messaging.models import MediaFile, MediaStatus
 from irisx.messaging.provider import Inbound
 from irisx.messaging.receiving import store
+from irisx.messaging.rules.models import CallRule, Trigger
 from irisx.messaging.statuses import sid_of
 from irisx.telephony.acd import queues
 from irisx.telephony.acd.models import Strategy
@@ -86,6 +87,7 @@ class ForeignIds(dict[str, str]):
         "tenant_id": "ten",
         "user_id": "usr",
         "media_id": "med",
+        "rule_id": "rule",
         "webhook_id": "whk",
         "workflow_id": "eaw",
         "whatsapp_template_id": "wat",
@@ -195,7 +197,16 @@ class ForeignIds(dict[str, str]):
                 content_type="image/png",
                 status=MediaStatus.PENDING,
             )
-            session.add_all([whatsapp_template, media])
+            rule = CallRule(
+                tenant_id=tenant_id,
+                name="Theirs",
+                trigger=Trigger.MISSED,
+                numbers=[],
+                statuses=[],
+                channel="sms",
+                text="Theirs",
+            )
+            session.add_all([whatsapp_template, media, rule])
         template = email_templates.create(
             SYSTEM, tenant_id, "Theirs", email_templates.Source("Theirs", None, "Theirs")
         )
@@ -314,5 +325,6 @@ class ForeignIds(dict[str, str]):
             workflow_id=workflow.row.public_id,
             webhook_id=public_id("whk", webhook.id),
             media_id=media.public_id,
+            rule_id=rule.public_id,
             whatsapp_template_id=whatsapp_template.public_id,
         )

@@ -91,6 +91,7 @@ SMS = {"to": "+15555550110", "body": "Hello"}
 BULK_SMS = {"recipients": ["+15555550110"], "body": "Hello"}
 CONSENT = {"channel": "sms", "action": "opt_out"}
 ACCOUNT = {"channel": "sms", "provider": "sandbox", "name": "Simulated"}
+CALL_RULE = {"name": "Missed", "trigger": "missed", "text": "Sorry, {{ caller }}!"}
 SUPPRESSION = {"channel": "sms", "address": "+15555550110"}
 
 ROWS = [
@@ -413,6 +414,11 @@ ROWS = [
     Row("PUT", "/v1/messaging/accounts/{messaging_account_id}", "messaging:write", {"priority": 1}),
     Row("DELETE", "/v1/messaging/accounts/{messaging_account_id}", "messaging:write"),
     Row("GET", "/v1/messaging/accounts/{messaging_account_id}/unread", "messaging:read"),
+    Row("GET", "/v1/messaging/rules", "messaging:read"),
+    Row("POST", "/v1/messaging/rules", "messaging:write", CALL_RULE),
+    Row("GET", "/v1/messaging/rules/{rule_id}", "messaging:read"),
+    Row("PUT", "/v1/messaging/rules/{rule_id}", "messaging:write", {"position": 1}),
+    Row("DELETE", "/v1/messaging/rules/{rule_id}", "messaging:write"),
     Row("GET", "/v1/messaging/suppressions", "messaging:read"),
     Row("POST", "/v1/messaging/suppressions", "messaging:write", SUPPRESSION),
     Row("DELETE", "/v1/messaging/suppressions/{suppression_id}", "messaging:write"),

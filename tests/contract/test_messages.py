@@ -3,10 +3,10 @@
 from sqlalchemy import select
 
 from irisx.kernel.db import transaction
-from irisx.messaging.channels.sms.reactions import send_what_calls_ask_for
 from irisx.messaging.contacts import service
 from irisx.messaging.contacts.reactions import note_calls
 from irisx.messaging.models import Message
+from irisx.messaging.rules.reactions import send_what_calls_ask_for
 from irisx.tenancy.access import SYSTEM
 from tests.contract.rig import Rig
 from tests.contract.test_ivr import call_in, ended, node

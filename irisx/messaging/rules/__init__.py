@@ -1,0 +1,1 @@
+"""Rules: messages that follow missed and ended calls."""
