@@ -17,7 +17,8 @@ from irisx.media.taps import messages
 from irisx.settings import get_settings
 from irisx.tenancy.access import SYSTEM
 from irisx.tenancy.models import PhoneNumber, Tenant
-from tests.contract.rig import ANSWERS, Line, Machine, Rig
+from tests.contract import acd
+from tests.contract.rig import ANSWERS, STAYS, Line, Machine, Rig
 from tests.contract.test_ivr import CALLED, ended, node, pause, publish
 from tests.contract.test_recovery import EngineProcess, engine_process, restart
 from tests.waiting import wait_until
@@ -116,24 +117,45 @@ def test_a_caller_who_hangs_up_ends_the_conversation(line: Rig, assistant: str) 
     assert row.outcome is Outcome.HUNG_UP
 
 
-def test_a_caller_who_takes_too_long_is_handed_over(line: Rig, tenant: Tenant, media: None) -> None:
-    """The longest time is the one end that a caller who says nothing can reach."""
-    taken_over = {"type": "number", "to": line.far_end(ANSWERS)}
-    patient = {"seconds": 60, "prompts": [], "goodbye": "Goodbye."}
+def hands_over_to(line: Rig, destination: dict[str, str]) -> UUID:
+    """A call of somebody who says nothing to an assistant whose time is over after ten seconds,
+    which is the one end that leads such a caller to a person."""
     fields = FIELDS | {
-        "silence": patient,
+        "silence": {"seconds": 60, "prompts": [], "goodbye": "Goodbye."},
         "limits": {"max_seconds": 10},
         "phrases": {"handover": "One moment."},
-        "escalation": taken_over,
+        "escalation": destination,
     }
-    assistant = public_id("asst", service.create(SYSTEM, tenant.id, **fields).row.id)
+    assistant = public_id("asst", service.create(SYSTEM, line.tenant.id, **fields).row.id)
     line.destination(CALLED, {"type": "assistant", "id": assistant})
-    call_id = call_in(line)
-    line.wait_line(call_id, "call.bridged", timeout=60)
+    return call_in(line)
+
+
+def was_handed_over(call_id: UUID, destination: dict[str, str]) -> None:
     row, turns = session_of(call_id)
-    assert (row.outcome, row.destination) == (Outcome.LIMIT, taken_over)
+    assert (row.outcome, row.destination) == (Outcome.LIMIT, destination)
     assert turns[-1].answer == "One moment."
+
+
+def test_a_caller_who_takes_too_long_is_handed_over(line: Rig, media: None) -> None:
+    taken_over = {"type": "number", "to": line.far_end(ANSWERS)}
+    call_id = hands_over_to(line, taken_over)
+    line.wait_line(call_id, "call.bridged", timeout=60)
+    was_handed_over(call_id, taken_over)
     line.wait_status(call_id, "completed", timeout=20)
+
+
+def test_a_caller_is_handed_over_to_a_queue_and_an_agent_answers(line: Rig, media: None) -> None:
+    ann = acd.agent(line, line.far_end(STAYS))
+    queue = acd.queue(line, ann)
+    taken_over = {"type": "queue", "id": public_id("queue", queue)}
+    call_id = hands_over_to(line, taken_over)
+    talking = acd.wait_record(queue, "talking", timeout=60)
+    assert (talking.call_id, talking.agent_id) == (call_id, ann.id)
+    was_handed_over(call_id, taken_over)
+    line.command(call_id, "end")
+    line.wait_status(call_id, "completed", timeout=20)
+    acd.wait_record(queue, "completed")
 
 
 class TestEngineKilled:
