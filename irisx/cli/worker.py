@@ -34,7 +34,7 @@ from irisx.telephony.dialer.dialler import Dialler
 from irisx.telephony.dialer.settling import settle
 from irisx.telephony.ivr import messages, prompt_jobs
 from irisx.telephony.wallboard import watch
-from irisx.tenancy import idempotency
+from irisx.tenancy import idempotency, sip_messages
 
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
@@ -84,6 +84,7 @@ def jobs() -> list[Job]:
         Job("partitions.ensure", _ensure_partitions, _DAY),
         Job("webhooks.forget_old", housekeeping.forget_old, _DAY),
         Job("events.forget_old", events.forget_old, _DAY),
+        Job("sip_messages.forget_old", sip_messages.forget_old, _HOUR),
         Job("idempotency.forget_old", _forget_idempotency_keys, _HOUR),
     ]
 

@@ -1,6 +1,7 @@
 """The engine: the daemon that holds the nodes' Event Sockets and runs the calls."""
 
 import json
+import random
 import signal
 import time
 
@@ -17,7 +18,7 @@ from irisx.kernel.jobs import listen
 from irisx.kernel.redis import redis
 from irisx.media.amd.live import CONSUMER
 from irisx.settings import get_settings
-from irisx.telephony import bus, carriers, taps
+from irisx.telephony import bus, carriers, taps, text_messages
 from irisx.telephony.acd.center import Center
 from irisx.telephony.amd import live as amd
 from irisx.telephony.assistants import talk
@@ -30,6 +31,7 @@ from irisx.telephony.esl.wire import Event
 from irisx.telephony.ivr import message_waiting, visits
 from irisx.telephony.lease import RENEW_SECONDS, Leases
 from irisx.telephony.switch import Switch
+from irisx.tenancy import sip_messages
 
 log = structlog.get_logger()
 
@@ -41,6 +43,7 @@ _RECOVER_AGAIN_SECONDS = 1.0
 _CARRIERS_TICK_SECONDS = 0.5
 _TAKE_UP_SECONDS = 2.0
 _LOOK_SECONDS = 0.02
+_TEXTS_EVERY_SECONDS = 1.0
 #: A notice may be lost and a carrier's name may get other addresses.
 _CARRIERS_EVERY_SECONDS = 30.0
 
@@ -65,6 +68,7 @@ class Engine:
         self.taken_up: set[str] = set()
         self._away_since: dict[str, float] = {}
         self._carriers_due: dict[str, float] = {}
+        self._texts_due = Signal()
         nodes = [(url, False) for url in (settings.esl_url or "").split(",") if url]
         if settings.sandbox_esl_url:
             nodes.append((settings.sandbox_esl_url, True))
@@ -97,10 +101,13 @@ class Engine:
             gevent.spawn(self._report),
             gevent.spawn(self._follow_carriers),
         ]
+        loops.append(gevent.spawn(self._send_texts))
         mailboxes = gevent.spawn(self._follow_mailboxes)
+        texts = gevent.spawn(self._follow_texts)
         announce_ready("engine")
         self.stop.wait()
         mailboxes.kill()
+        texts.kill()
         gevent.joinall(loops, timeout=1)
         self.center.stop()
         self.journal.flush(timeout=1)
@@ -270,6 +277,28 @@ class Engine:
             message_waiting.tell(held, mailbox)
 
         listen([message_waiting.TOPIC], heard, lambda connected: None)
+
+    def _follow_texts(self) -> None:
+        """Messages that messaging asks for are looked for as soon as there are any."""
+        listen(
+            [sip_messages.TOPIC],
+            lambda topic, detail: self._texts_due.set(),
+            lambda connected: self._texts_due.set(),
+        )
+
+    def _send_texts(self) -> None:
+        while not self.stop.is_set():
+            self._texts_due.wait(_TEXTS_EVERY_SECONDS)
+            self._texts_due.clear()
+            nodes = [s for s in self.switches if s.name in self.taken_up and not s.sandbox]
+            if not nodes:
+                continue
+            try:
+                for row in sip_messages.take(text_messages.BATCH):
+                    gevent.spawn(text_messages.deliver, random.choice(nodes), row)
+            except SQLAlchemyError as error:
+                log.warning("engine.texts_not_taken", error=str(error)[:200])
+                self.stop.wait(1)
 
     def _refresh_carriers(self, told: bool) -> None:
         for switch in self.switches:

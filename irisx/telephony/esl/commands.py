@@ -708,6 +708,34 @@ def sofia_gateway_status(name: str) -> Api:
     return Api(f"sofia xmlstatus gateway {_match(_NAME, name, 'gateway', 'a gateway')}")
 
 
+def chat(profile: str, sender: str, to: str, text: str) -> Api:
+    """Send a text as SIP MESSAGE (RFC 3428) from `user@host` to `user@host:port;transport=…`, and
+    wait for the final answer: `Sent`, or that it was not. For `background` only.
+
+    The text may hold anything but control characters other than tabs and line ends.
+    """
+    _match(_NAME, profile, "profile", "a profile's name")
+    _match(_SIP_URI, sender, "sender", "a SIP address")
+    _match(_SIP_URI, to, "to", "a SIP address")
+    return Api(f"chat sip|{sender}|{profile}/sip:{to}|{_quoted(text)}|text/plain")
+
+
+def _quoted(text: str) -> str:
+    """One argument of a command whose arguments `switch_separate_string` parts (switch_utils.c):
+    quoted, with its escapes. `${` and `$(` are parted by quotes that the switch drops, so that
+    they stand nowhere in the command."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    for plain, escaped in (
+        ("\\", "\\\\"),
+        ("'", "\\'"),
+        ("|", "\\|"),
+        ("\n", "\\n"),
+        ("\t", "\\t"),
+    ):
+        text = text.replace(plain, escaped)
+    return "'" + text.replace("${", "$''{").replace("$(", "$''(") + "'"
+
+
 def hash_insert(realm: str, key: str, value: str) -> Api:
     """Keep a value in the switch (mod_hash) while it runs, whoever comes and goes."""
     return Api(f"hash insert/{_hash_path((realm, key, value))}")
