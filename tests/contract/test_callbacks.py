@@ -142,7 +142,7 @@ def test_an_engine_that_is_killed_while_the_customer_is_rung(
     ann = acd.agent(line, line.far_end(STAYS))
     queue = acd.queue(line, ann)
     row = agent_first(line, line.far_end(RINGS), queue, max_attempts=1)
-    call_id = line.rows()[0].id
+    call_id = wait_until(line.rows, 20)[0].id
     line.wait_status(call_id, "ringing")
     wait_until(lambda: len(line.switch_channels()) == 2)
     before = set(line.switch_channels())
