@@ -37,12 +37,16 @@ _LONGEST = timedelta(hours=1)
 TURN_SECONDS = 120.0
 LEASE = timedelta(seconds=TURN_SECONDS + 60)
 BATCH = 50
-_SIDE_BY_SIDE = 10
+#: Mailboxes that this worker reads now.
+TURNS = Pool(10)
 _SHOWN = 2000
 
 
 def poll() -> bool:
-    """The job: read the mailboxes that are due; True: there may be more."""
+    """The job: mailboxes that are due are begun to be read, for as many as there is room."""
+    room = TURNS.free_count()
+    if not room:
+        return False
     now = clock.now()
     with transaction() as session:
         has_mailbox = select(ProviderAccount.id, ProviderAccount.tenant_id, literal(now)).where(
@@ -62,14 +66,21 @@ def poll() -> bool:
                 ProviderAccount.settings["imap"].astext.is_not(None),
             )
             .order_by(EmailInbox.next_at)
-            .limit(_SIDE_BY_SIDE)
+            .limit(room)
             .with_for_update(of=EmailInbox, skip_locked=True)
         )
         found = [(inbox, row) for inbox, row in session.execute(due)]
         for inbox, _ in found:
             inbox.next_at = now + LEASE
-    Pool(_SIDE_BY_SIDE).map(lambda each: _turn(*each), found)
-    return len(found) == _SIDE_BY_SIDE
+    for inbox, row in found:
+        TURNS.spawn(_turn, inbox, row)
+    return False
+
+
+def stop() -> None:
+    """At the worker's end: a mailbox that is being read is read on by another one after its
+    lease."""
+    TURNS.kill(timeout=1.0)
 
 
 def list_all(tenant_id: int) -> Sequence[EmailInbox]:

@@ -41,6 +41,7 @@ from irisx.tenancy.access import SYSTEM, Caller
 from irisx.tenancy.models import Tenant
 from tests.messaging.pipeline import events
 from tests.receiver import Answer, Receiver, receiving
+from tests.waiting import wait_until
 
 MANUAL = {"type": "manual"}
 
@@ -98,6 +99,12 @@ class Automation:
         with transaction() as session:
             active = EmailWorkflowRun.due_at.is_not(None)
             session.execute(update(EmailWorkflowRun).where(active).values(due_at=past))
+
+
+def call() -> None:
+    """Call the webhooks that are due, to the end."""
+    running.call_webhooks()
+    running.CALLS.join()
 
 
 @pytest.fixture
@@ -270,7 +277,7 @@ def test_a_webhook_is_called_and_told_whom_it_is_about(
     auto.enter(auto.workflow(step, auto.send), plan="gold")
     running.advance()
     assert not auto.done()
-    running.call_webhooks()
+    call()
     [request] = receiver.received
     told = json.loads(request.body)
     assert told["contact"]["email"] == "ann@example.com"
@@ -289,8 +296,8 @@ def test_a_webhook_that_fails_is_tried_again_and_then_given_up(
     auto.enter(auto.workflow(step, auto.send))
     running.advance()
     for _ in range(len(running.PAUSES) + 1):
-        running.call_webhooks()
-        assert not running.call_webhooks()  # not before its pause is over
+        call()
+        call()  # nothing before its pause is over
         auto.due_now()
     keys = [request.headers["idempotency-key"] for request in receiver.received]
     assert len(keys) == len(running.PAUSES) + 1
@@ -299,6 +306,24 @@ def test_a_webhook_that_fails_is_tried_again_and_then_given_up(
     expected = {"continue": EmailRunStatus.COMPLETED, "stop": EmailRunStatus.STOPPED}[on_failure]
     assert auto.runs()[0].status is expected
     assert auto.done()[0] == ("crm", "failed:")
+
+
+def test_a_webhook_that_hangs_is_left_at_the_end_and_called_again(
+    auto: Automation, receiver: Receiver
+) -> None:
+    receiver.answer = lambda request: Answer(204, after=60)
+    auto.enter(auto.workflow({"type": "webhook", "url": receiver.url}))
+    running.advance()
+    running.call_webhooks()
+    wait_until(lambda: receiver.received)
+    running.stop_calls()
+    assert not auto.done()
+    receiver.answer = lambda request: Answer()
+    auto.due_now()
+    call()
+    assert auto.done() == [("step1", "called")]
+    first, second = (request.headers["idempotency-key"] for request in receiver.received)
+    assert first == second
 
 
 @pytest.mark.parametrize(

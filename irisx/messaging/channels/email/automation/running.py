@@ -81,7 +81,7 @@ def advance() -> bool:
     return len(due) == BATCH
 
 
-def _due(*, calling: bool) -> Any:
+def _due(*, calling: bool, limit: int = BATCH) -> Any:
     """Runs that are due, with their workflow and steps, locked for this worker."""
     run = EmailWorkflowRun
     return (
@@ -96,7 +96,7 @@ def _due(*, calling: bool) -> Any:
             Tenant.status == TenantStatus.ACTIVE,
         )
         .order_by(run.due_at, run.id)
-        .limit(BATCH)
+        .limit(limit)
         .with_for_update(of=run, skip_locked=True)
     )
 
@@ -274,17 +274,34 @@ class _Call:
     key: str
 
 
+#: Webhooks that this worker calls now. A slow one holds up neither the job nor the others.
+CALLS = Pool(BATCH)
+
+
 def call_webhooks() -> bool:
-    """The job: webhooks that contacts have come to are called; True: there may be more."""
-    with transaction() as session:
-        calls = [_claimed(session, *each) for each in session.execute(_due(calling=True))]
-    outcomes = Pool(BATCH).map(_called, calls)
-    for call, failure in zip(calls, outcomes, strict=True):
+    """The job: webhooks that contacts have come to are begun to be called, for as many as there is
+    room."""
+    room = CALLS.free_count()
+    if room:
         with transaction() as session:
-            _settle(session, call, failure)
-    if calls:
-        wake(TOPIC)
-    return len(calls) == BATCH
+            due = session.execute(_due(calling=True, limit=room))
+            calls = [_claimed(session, *each) for each in due]
+        for call in calls:
+            CALLS.spawn(_call, call)
+    return False
+
+
+def stop_calls() -> None:
+    """At the worker's end: what is under way is called again by another one after its lease."""
+    CALLS.kill(timeout=1.0)
+
+
+def _call(call: _Call) -> None:
+    failure = _called(call)
+    with transaction() as session:
+        _settle(session, call, failure)
+    wake(TOPIC)
+    wake(CALLS_TOPIC)
 
 
 def _claimed(
