@@ -83,6 +83,7 @@ def _park_for_engine(channel: "Channel") -> list[Action]:
         f"irisx_call_id={channel.uuid}",
         "irisx_direction=inbound",
         "irisx_leg=customer",
+        f"irisx_initiated_at={channel.times['created']}",
         "media_timeout=300000",
         "media_hold_timeout=1800000",
         f"park_timeout={MAX_CALL}:ALLOTTED_TIMEOUT",

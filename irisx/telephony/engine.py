@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from irisx.kernel.errors import Unavailable
 from irisx.kernel.health import announce_ready
 from irisx.kernel.jobs import listen
+from irisx.kernel.kept import follow
 from irisx.kernel.redis import redis
 from irisx.media.amd.live import CONSUMER
 from irisx.settings import get_settings
@@ -102,12 +103,14 @@ class Engine:
             gevent.spawn(self._follow_carriers),
         ]
         loops.append(gevent.spawn(self._send_texts))
-        mailboxes = gevent.spawn(self._follow_mailboxes)
-        texts = gevent.spawn(self._follow_texts)
+        followers = [
+            gevent.spawn(self._follow_mailboxes),
+            gevent.spawn(self._follow_texts),
+            gevent.spawn(follow),
+        ]
         announce_ready("engine")
         self.stop.wait()
-        mailboxes.kill()
-        texts.kill()
+        gevent.killall(followers)
         gevent.joinall(loops, timeout=1)
         self.center.stop()
         self.journal.flush(timeout=1)

@@ -13,9 +13,13 @@ def spent(group: Group) -> dict[str, float]:
 
 
 def _of_tree(process: psutil.Process) -> float:
-    own = process.cpu_times()
+    """0 for a process that has just ended: its parent has that time with the next look."""
+    try:
+        own, children = process.cpu_times(), process.children()
+    except psutil.NoSuchProcess:
+        return 0.0
     ended = own.children_user + own.children_system
-    return float(own.user + own.system + ended) + sum(map(_of_tree, process.children()))
+    return float(own.user + own.system + ended) + sum(map(_of_tree, children))
 
 
 def per_call(before: Mapping[str, float], after: Mapping[str, float], calls: int) -> str:

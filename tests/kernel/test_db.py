@@ -23,7 +23,8 @@ def test_a_connection_whose_server_went_while_it_idled_is_replaced(
         with db.transaction() as session:
             assert session.scalar(text("SELECT pg_backend_pid()")) != before
     finally:
-        db.engine().dispose()  # others of the pool, which would be trusted after this test
+        for pool in (db.engine(), db._readers()):
+            pool.dispose()  # its other connections, which would be trusted after this test
 
 
 def test_reading_is_no_transaction() -> None:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from irisx.kernel.db import transaction
+from irisx.kernel.db import reading, transaction
 from irisx.kernel.errors import TooManyRequests
 from irisx.telephony.calls.models import Call, CarrierLeg
 from irisx.telephony.calls.routing import Usage, is_full
@@ -50,7 +50,7 @@ def lock_tenant(session: Session, tenant_id: int) -> Tenant:
     return session.get_one(Tenant, tenant_id, with_for_update={"key_share": True})
 
 
-def has_room(connection: Connection, tenant_id: int, most: int) -> bool:
+def has_room(tenant_id: int, most: int) -> bool:
     """Whether the tenant may have one inbound call more, which it has then.
 
     Calls are counted again after a second, and as soon as a quarter of the room that there was is
@@ -63,7 +63,8 @@ def has_room(connection: Connection, tenant_id: int, most: int) -> bool:
         or at - counted.at > _COUNT_AFTER_SECONDS
         or counted.taken * 4 >= most - counted.calls
     ):
-        calls = connection.execute(_LIVE_CALLS, {"tenant": tenant_id}).scalar_one()
+        with reading() as connection:
+            calls = connection.execute(_LIVE_CALLS, {"tenant": tenant_id}).scalar_one()
         counted = _counted[tenant_id] = _Counted(at, calls)
     counted.taken += 1
     return counted.calls + counted.taken <= most

@@ -274,7 +274,7 @@ def _other_left(switch: Switch, call: LiveCall, event: Event) -> None:
 _Handler = Callable[[Switch, LiveCall, Event], None]
 
 _CUSTOMER: dict[str, _Handler] = {
-    "CHANNEL_CREATE": _created,
+    "CHANNEL_ORIGINATE": _created,
     "CHANNEL_PROGRESS": _ringing,
     "CHANNEL_PROGRESS_MEDIA": _ringing,
     "CHANNEL_ANSWER": _answered,
@@ -291,7 +291,7 @@ _CUSTOMER: dict[str, _Handler] = {
 }
 
 _OTHER_LEG: dict[str, _Handler] = {
-    "CHANNEL_CREATE": engaged.began,
+    "CHANNEL_ORIGINATE": engaged.began,
     "CHANNEL_PROGRESS": _noted("leg.ringing"),
     "CHANNEL_PROGRESS_MEDIA": _noted("leg.ringing"),
     "CHANNEL_ANSWER": _other_answered,

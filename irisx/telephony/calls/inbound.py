@@ -8,11 +8,12 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from irisx.kernel.db import reading, transaction
+from irisx.kernel.kept import kept
 from irisx.settings import get_settings
 from irisx.telephony.calls import capacity, connect, destinations, engaged
 from irisx.telephony.calls.forward import forward
@@ -34,6 +35,9 @@ SUSPENDED = "INCOMING_CALL_BARRED"  # 403
 NO_DESTINATION = "SUBSCRIBER_ABSENT"  # 480
 TOO_MANY = "SWITCH_CONGESTION"  # 503
 NO_DATABASE = "NORMAL_TEMPORARY_FAILURE"  # 503
+
+#: The dialplan's context in which callers hear that nobody can take the call.
+_NO_ENGINE = "no_engine"
 
 _E164 = re.compile(r"\+?[1-9][0-9]{6,14}\Z")
 #: As the dialplan's note of a missed call: anything else could not be dialled with.
@@ -90,8 +94,10 @@ def _take_channel(switch: Switch, call: LiveCall, event: Event, agent: int | Non
     wanted = leg_variables(call)
     if agent is not None:
         wanted[AGENT_VARIABLE] = str(agent)
-    variables = {  # but those that the dialplan has set
-        name: value for name, value in wanted.items() if event.variable(name) != value
+    variables = {  # but those that the dialplan has set; the park timer runs already
+        name: value
+        for name, value in wanted.items()
+        if event.variable(name) != value and name != "park_timeout"
     }
     steps = (
         commands.sched_del(call.uuid),
@@ -108,7 +114,10 @@ def _take_channel(switch: Switch, call: LiveCall, event: Event, agent: int | Non
 
 def called_number(event: Event) -> str:
     """The number that was called, as E.164 where it is one."""
-    return as_e164(event.get("Caller-Destination-Number", ""))
+    number = event.get("Caller-Destination-Number", "")
+    if event.get("Caller-Context") == _NO_ENGINE:  # the dialplan's transfer put its own there
+        number = event.variable("sip_req_user") or ""
+    return as_e164(number)
 
 
 def calling_number(event: Event) -> str:
@@ -130,11 +139,7 @@ def _owner_of(event: Event) -> Owner | str:
     from_agent = event.variable("irisx_ingress") == Ingress.AGENT.value
     key = f"agent:{agent}:{called}" if from_agent else called
     try:
-        with reading() as connection:
-            if from_agent:
-                owner = _agents_call(connection, agent, called)
-            else:
-                owner = _look_up(connection, caller, called)
+        owner = _agents_call(agent, called) if from_agent else _look_up(caller, called)
     except (OperationalError, PoolTimeout) as error:
         log.warning("inbound.owner_from_memory", error=str(error)[:200])
         return _remembered(key, caller)
@@ -171,34 +176,53 @@ _OWNER_OF_ACCOUNT = (
 )
 
 
-def _look_up(connection: Connection, caller: str, called: str) -> Owner | str:
-    row = connection.execute(_OWNER_OF_NUMBER, {"called": called}).one_or_none()
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """A number that may be called, with what its calls need of the tenant."""
+
+    tenant_id: int
+    status: TenantStatus
+    settings: TenantSettings
+    destination: str | None
+
+
+def _number(called: str) -> _Number | None:
+    with reading() as connection:
+        row = connection.execute(_OWNER_OF_NUMBER, {"called": called}).one_or_none()
     if row is None:
-        return UNKNOWN_NUMBER
+        return None
     tenant_id, status, stored, destination = row
-    settings = TenantSettings.model_validate(stored)
+    text = connect.text_of(destination) if destination else None
+    return _Number(tenant_id, status, TenantSettings.model_validate(stored), text)
+
+
+def _look_up(caller: str, called: str) -> Owner | str:
+    number = kept(("number", called), lambda: _number(called))
+    if number is None:
+        return UNKNOWN_NUMBER
     return Owner(
-        tenant_id=tenant_id,
+        tenant_id=number.tenant_id,
         direction=Direction.INBOUND,
         from_number=caller,
         to_number=called,
-        destination=connect.text_of(destination) if destination else None,
-        record=settings.record_calls,
-        refusal=_refusal(connection, tenant_id, status, settings.max_concurrent_calls),
+        destination=number.destination,
+        record=number.settings.record_calls,
+        refusal=_refusal(number.tenant_id, number.status, number.settings),
     )
 
 
-def _agents_call(connection: Connection, username: str, called: str) -> Owner | str:
+def _agents_call(username: str, called: str) -> Owner | str:
     """A phone of the tenant calls out: it shows the tenant's number."""
-    row = connection.execute(_OWNER_OF_ACCOUNT, {"username": username}).one_or_none()
-    if row is None:
-        return SUSPENDED
-    tenant_id, status, stored, agent = row
-    settings = TenantSettings.model_validate(stored)
-    first = select(PhoneNumber.number).where(PhoneNumber.tenant_id == tenant_id)
-    number = settings.default_caller_id or connection.scalar(
-        first.order_by(PhoneNumber.id).limit(1)
-    )
+    with reading() as connection:
+        row = connection.execute(_OWNER_OF_ACCOUNT, {"username": username}).one_or_none()
+        if row is None:
+            return SUSPENDED
+        tenant_id, status, stored, agent = row
+        settings = TenantSettings.model_validate(stored)
+        first = select(PhoneNumber.number).where(PhoneNumber.tenant_id == tenant_id)
+        number = settings.default_caller_id or connection.scalar(
+            first.order_by(PhoneNumber.id).limit(1)
+        )
     return Owner(
         tenant_id=tenant_id,
         direction=Direction.OUTBOUND,
@@ -206,15 +230,15 @@ def _agents_call(connection: Connection, username: str, called: str) -> Owner | 
         to_number=called,
         destination=called,
         record=settings.record_calls,
-        refusal=_refusal(connection, tenant_id, status, settings.max_concurrent_calls),
+        refusal=_refusal(tenant_id, status, settings),
         agent=agent,
     )
 
 
-def _refusal(connection: Connection, tenant_id: int, status: TenantStatus, most: int) -> str | None:
+def _refusal(tenant_id: int, status: TenantStatus, settings: TenantSettings) -> str | None:
     if status is not TenantStatus.ACTIVE:
         return SUSPENDED
-    return None if capacity.has_room(connection, tenant_id, most) else TOO_MANY
+    return None if capacity.has_room(tenant_id, settings.max_concurrent_calls) else TOO_MANY
 
 
 def _record(switch: Switch, event: Event, owner: Owner) -> LiveCall:

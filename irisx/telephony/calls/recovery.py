@@ -170,7 +170,7 @@ def _restore_living(switch: Switch, dump: Event, row: Call | None) -> None:
     channel = dump["Unique-ID"]
     call = switch.calls.get(channel)
     if call is None:
-        if dump.variable("irisx_initiated_at") is None:  # no engine has taken it yet
+        if dump.variable("irisx_tenant_id") is None:  # no engine has taken it yet
             if dump.variable("irisx_direction") == "inbound":
                 inbound.take(switch, dump)
             return

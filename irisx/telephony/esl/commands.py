@@ -232,6 +232,10 @@ def record(file: str, *, limit_s: int, threshold: int, silence_s: int) -> str:
     )
 
 
+#: Characters from which on the two headers of a body are shorter than the argument as one.
+_SHORT_ARGUMENT = 25
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One protocol message. `encode` gives its bytes; a body's length is added there."""
@@ -302,14 +306,15 @@ def execute(
     application: str,
     argument: str = "",
     *,
-    event_uuid: str | UUID,
+    event_uuid: str | None = None,
     event_lock: bool = True,
     loops: int = 1,
 ) -> Command:
     """Queue an application on a channel. Without `event_lock` it nests in the one that runs.
 
-    The CHANNEL_EXECUTE_COMPLETE carries `event_uuid` as its Application-UUID. The argument is sent
-    as the body: the switch reads heads one byte a call.
+    The CHANNEL_EXECUTE_COMPLETE carries `event_uuid` as its Application-UUID. The switch reads
+    heads a byte a call, and lets others run after each (mod_event_socket.c `read_packet`): nothing
+    stands there that need not, and an argument is sent as the body unless that is longer.
     """
     if application not in APPLICATIONS:
         raise UnsafeValue("application", "not one that IRISX executes")
@@ -329,12 +334,16 @@ def execute(
     headers = [
         ("call-command", "execute"),
         ("execute-app-name", application),
-        ("Event-UUID", channel_id(event_uuid, "event_uuid")),
     ]
+    if event_uuid is not None:
+        headers.append(("Event-UUID", _match(_NAME, event_uuid, "event_uuid", "an identifier")))
     if event_lock:
         headers.append(("event-lock", "true"))
     if loops != 1:
         headers.append(("loops", whole(loops, "loops", -1)))
+    if argument and len(argument) < _SHORT_ARGUMENT and argument == argument.strip():
+        headers.append(("execute-app-arg", argument))
+        argument = ""
     return Command(f"sendmsg {channel_id(channel)}", tuple(headers), argument)
 
 

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
+from secrets import token_hex
 from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
@@ -30,7 +32,7 @@ CORE_UUID = commands.global_getvar("core_uuid").foreground
 
 EVENTS = (
     "BACKGROUND_JOB",
-    "CHANNEL_CREATE",
+    "CHANNEL_ORIGINATE",
     "CHANNEL_PROGRESS",
     "CHANNEL_PROGRESS_MEDIA",
     "CHANNEL_ANSWER",
@@ -48,7 +50,8 @@ EVENTS = (
     "HEARTBEAT",
 )
 SUBCLASSES = ("sofia::gateway_state", "sofia::register")
-"""What an engine needs. Never ALL: a trivial call would be 37 events and 130 kB."""
+"""What an engine needs. Never ALL: a trivial call would be 37 events and 130 kB. CHANNEL_ORIGINATE
+is CHANNEL_CREATE of the channels that are dialled; one that comes in is first heard of parked."""
 
 UNHEARD = frozenset({"answer", "multiset", "hash", "sched_transfer", "park", "hangup"})
 """Applications whose CHANNEL_EXECUTE_COMPLETE is not sent: nobody may wait for their end.
@@ -95,12 +98,17 @@ class Job:
         return _accepted(self._command.text, event.body)
 
 
+_RUN = token_hex(3)
+_numbers = count(1)
+
+
 class Execution:
     """An application queued on a channel."""
 
     def __init__(self, channel: str, waits: "_Waits") -> None:
         self.channel = channel
-        self.event_uuid = str(uuid4())
+        # Not another engine's, and short, since each byte of a head costs the switch two calls.
+        self.event_uuid = f"{_RUN}{next(_numbers)}"
         self._result: AsyncResult[Event] = AsyncResult()
         self._waits = waits  # kept alive for as long as somebody may wait
 
@@ -307,20 +315,28 @@ class Connection:
         channel: str | UUID,
         steps: Sequence[tuple[str, str]],
         *,
+        first: Sequence[Api] = (),
         event_lock: bool = True,
         timeout: float | None = None,
     ) -> list[Execution]:
-        """Queue a run of (application, argument) in one write. They run one after the other."""
+        """Queue a run of (application, argument) in one write. They run one after the other.
+
+        `first`: quick commands before them in the same write.
+        """
         channel = commands.channel_id(channel)
         waits = self._waits.setdefault(channel, _Waits())
         executions = [Execution(channel, waits) for _ in steps]
-        waits.update({execution.event_uuid: execution for execution in executions})
-        batch = [
-            commands.execute(
-                channel, name, argument, event_uuid=execution.event_uuid, event_lock=event_lock
+        batch = [command.foreground for command in first]
+        for (name, argument), execution in zip(steps, executions, strict=True):
+            heard = name not in UNHEARD
+            if heard:
+                waits[execution.event_uuid] = execution
+            event_uuid = execution.event_uuid if heard else None
+            batch.append(
+                commands.execute(
+                    channel, name, argument, event_uuid=event_uuid, event_lock=event_lock
+                )
             )
-            for (name, argument), execution in zip(steps, executions, strict=True)
-        ]
         self.pipeline(batch, timeout)
         return executions
 

@@ -67,7 +67,7 @@ class LiveChannel:
         self._call = call
         self._scope = scope
         self._kept = kept
-        self._first: list[App] = [("answer", "")] if answer else []
+        self._first = [commands.uuid_answer(call.uuid)] if answer else []
         self._untold = dict(PLAYS_LISTS) if back is None else {}
         self._back = back
         self._replayed = deque(kept.answers if back else ())
@@ -153,10 +153,10 @@ class LiveChannel:
                     variables["playback_terminators"] = terminators
             played.append(("playback", sound_of(files)))
         self._pending.clear()
-        steps = [*self._first, multiset(variables), *played, *apps]
-        self._first, self._untold = [], {}
+        steps = [multiset(variables), *played, *apps]
+        first, self._first, self._untold = self._first, [], {}
         try:
-            executions = self._switch.connection.execute_all(self._call.uuid, steps)
+            executions = self._switch.connection.execute_all(self._call.uuid, steps, first=first)
         except (ChannelGone, CommandRefused) as gone:  # refused: there is no such channel any more
             raise CallEnded from gone
         for (name, _), execution in zip(steps, executions, strict=True):

@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from irisx.kernel.db import reading, transaction
 from irisx.kernel.errors import NotFound
 from irisx.kernel.ids import row_key
+from irisx.kernel.kept import kept
 from irisx.telephony.ivr.flow import Flow
 from irisx.telephony.ivr.models import IvrFlow, IvrFlowVersion
 from irisx.telephony.ivr.walk import Version
@@ -66,6 +67,12 @@ _PUBLISHED = (
 )
 
 
+def _published(tenant_id: int, key: int) -> int | None:
+    with reading() as connection:
+        version_id: int | None = connection.scalar(_PUBLISHED, {"flow": key, "tenant": tenant_id})
+    return version_id
+
+
 def published(tenant_id: int, flow_id: str) -> Version | None:
     """What a new call gets in the tenant's flow `flow_3`; None if that has nothing published.
 
@@ -76,8 +83,7 @@ def published(tenant_id: int, flow_id: str) -> Version | None:
     except NotFound:
         return None
     try:
-        with reading() as connection:
-            version_id = connection.scalar(_PUBLISHED, {"flow": key, "tenant": tenant_id})
+        version_id = kept(("flow", tenant_id, key), lambda: _published(tenant_id, key))
     except (OperationalError, PoolTimeout) as error:
         if (tenant_id, key) not in _last_published:
             raise

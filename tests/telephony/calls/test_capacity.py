@@ -1,11 +1,12 @@
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import gevent
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from irisx.kernel.clock import now
 from irisx.kernel.db import reading, transaction
@@ -73,25 +74,29 @@ def test_inbound_calls_are_counted_for_each_near_the_limit_and_not_far_from_it(
     tenant = make_tenant()
     store_call(tenant, status=CallStatus.COMPLETED)
     first = store_call(tenant, initiated_at=now() - LONG_AGO)
-    asked = []
-    with reading() as connection:
-        monkeypatch.setattr(
-            connection, "execute", lambda *a, ask=connection.execute: asked.append(a) or ask(*a)
-        )
+    asked: list[int] = []
 
-        def has_room(most: int) -> bool:
-            return capacity.has_room(connection, tenant.id, most)
+    @contextmanager
+    def counted() -> Iterator[Connection]:
+        asked.append(tenant.id)
+        with reading() as connection:
+            yield connection
 
-        assert all(has_room(1 + 40) for _ in range(10))
-        assert len(asked) == 1
-        assert has_room(1 + 40)  # a quarter is used: the ten are in the database or not there
-        assert len(asked) == 2
-        assert has_room(2)
-        store_call(tenant)
-        assert not has_room(2)
-        end(first.id)
-        assert has_room(2)
-        assert len(asked) == 5
+    monkeypatch.setattr(capacity, "reading", counted)
+
+    def has_room(most: int) -> bool:
+        return capacity.has_room(tenant.id, most)
+
+    assert all(has_room(1 + 40) for _ in range(10))
+    assert len(asked) == 1
+    assert has_room(1 + 40)  # a quarter is used: the ten are in the database, or are not there
+    assert len(asked) == 2
+    assert has_room(2)
+    store_call(tenant)
+    assert not has_room(2)
+    end(first.id)
+    assert has_room(2)
+    assert len(asked) == 5
 
 
 @pytest.fixture

@@ -62,7 +62,14 @@ BUILDERS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
         },
         f"sendmsg {CHANNEL}\ncall-command: execute\nexecute-app-name: playback\n"
         f"Event-UUID: {OTHER}\nevent-lock: true\nloops: 2\n"
-        "content-type: text/plain\ncontent-length: 8\n\n/a/b.wav",
+        "execute-app-arg: /a/b.wav\n\n",
+    ),
+    (
+        commands.execute,
+        {"channel": CHANNEL, "application": "playback", "argument": "/a/long/path/to/the/b.wav"},
+        f"sendmsg {CHANNEL}\ncall-command: execute\nexecute-app-name: playback\n"
+        "event-lock: true\ncontent-type: text/plain\ncontent-length: 25\n\n"
+        "/a/long/path/to/the/b.wav",
     ),
     (
         commands.eavesdrop_mode,
@@ -380,8 +387,13 @@ def test_arguments_that_would_do_something_else(application: str, argument: str)
 
 
 def test_a_body_is_counted_in_bytes():
-    built = commands.execute(CHANNEL, "set", "irisx_x=Zoë", event_uuid=OTHER)
-    assert built.encode().endswith("content-length: 12\n\nirisx_x=Zoë".encode())
+    built = commands.execute(CHANNEL, "set", "irisx_x=Zoë the Beekeeper of Oz")
+    assert built.encode().endswith("content-length: 32\n\nirisx_x=Zoë the Beekeeper of Oz".encode())
+
+
+def test_an_argument_that_a_head_would_trim_is_a_body():
+    built = commands.execute(CHANNEL, "set", "irisx_x=1 ")
+    assert built.encode().endswith(b"\n\nirisx_x=1 ")
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_originate_with_variables_that_need_quoting(node: Node):
     answered = node.wait_for("CHANNEL_ANSWER", uuid=uuid)
     assert answered.variable("irisx_x") == values["irisx_x"]
     assert answered["Core-UUID"] == node.connection.core_uuid
-    assert answered.sequence > node.wait_for("CHANNEL_CREATE", uuid=uuid).sequence
+    assert answered.sequence > node.wait_for("CHANNEL_ORIGINATE", uuid=uuid).sequence
 
 
 def test_legs_in_turn_with_ids_of_their_own(node: Node):
@@ -302,8 +302,8 @@ def test_hostile_and_broken_caller_names(switch: FreeSwitch, node: Node):
     raw_name = parked.raw("Caller-Caller-ID-Name")
     assert raw_name.startswith(b"Zo\xeb")
     assert parked["Caller-Caller-ID-Name"].startswith("Zo�")
-    created = node.wait_for("CHANNEL_CREATE", uuid=uuid)
-    assert created.name == "CHANNEL_CREATE"
+    created = node.wait_for("CHANNEL_ORIGINATE", uuid=uuid)
+    assert created.name == "CHANNEL_ORIGINATE"
     assert node.api(commands.uuid_exists(uuid)) == "true"
 
 
