@@ -25,9 +25,11 @@ _SAME_HZ = 12.0
 _SAME_DB = 6.0
 #: Frames that a tone lasts at least: 128 ms.
 _SHORTEST = 4
-#: How far the frames of a tone that a machine makes are from its frequency, as a median (Hz). A
-#: voice does not hold a note so well for longer than this.
+#: How far the frames of a tone that a machine makes are from its frequency, as a median (Hz); noise
+#: moves those of a long one further, but no voice keeps to one frequency for so long.
 _STEADY_HZ = 3.0
+_LONG_MS = 400
+#: A voice may hold a note as well as a machine for less than this.
 _SUNG_MS = 250
 
 #: Nominal frequencies of the special information tones (ITU-T E.180, Telcordia GR-1162), Hz.
@@ -63,14 +65,18 @@ class Tone:
     spread: float
 
     @property
+    def _is_steady(self) -> bool:
+        return self.spread < _STEADY_HZ or self.end - self.start >= _LONG_MS
+
+    @property
     def is_beep(self) -> bool:
         """Whether a voicemail could mark with it that it records."""
-        return self.spread < _STEADY_HZ and _within(self.hz, _BEEP_HZ)
+        return self._is_steady and _within(self.hz, _BEEP_HZ)
 
     @property
     def is_voice(self) -> bool:
         """Whether a voice could have made it."""
-        return self.spread >= _STEADY_HZ or self.end - self.start < _SUNG_MS
+        return not self._is_steady or self.end - self.start < _SUNG_MS
 
 
 @dataclass(slots=True)
@@ -93,9 +99,9 @@ class _Run:
 
     @property
     def forgives(self) -> bool:
-        """Whether it may lack one more frame: one of four."""
+        """Whether it may lack one more frame: one of three."""
         lacking = self.end - self.first - len(self.frequencies)
-        return len(self.frequencies) >= 3 * (lacking + 1)
+        return len(self.frequencies) >= 2 * (lacking + 1)
 
     def tone(self) -> Tone:
         spread = float(np.median(np.abs(np.array(self.frequencies) - self.hz)))
