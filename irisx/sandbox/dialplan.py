@@ -36,6 +36,14 @@ ANNOUNCEMENT = str(_FILE) if _FILE.is_file() else _TONES
 ENGINE_WAIT = 4
 MAX_CALL = 14400
 
+#: What keeps how a call ended; as in wait.inc.
+END_HOOK = (
+    "hash::insert/irisx_ended/${uuid}/1|${hangup_cause}|${progress_uepoch}"
+    "|${progress_media_uepoch}|${answer_uepoch}|${end_uepoch}|${sip_term_status}"
+    "|${sip_hangup_disposition}|${irisx_call_id}|${irisx_tenant_id}|${irisx_direction}"
+    "|${irisx_initiated_at}|${irisx_campaign}"
+)
+
 
 def route(channel: "Channel") -> list[Action]:
     """The actions for a channel in CS_ROUTING; none when nothing matches."""
@@ -88,6 +96,7 @@ def _park_for_engine(channel: "Channel") -> list[Action]:
         "media_hold_timeout=1800000",
         f"park_timeout={MAX_CALL}:ALLOTTED_TIMEOUT",
     )
+    channel.variables["api_reporting_hook"] = END_HOOK
     return [
         Action("hash", f"insert/irisx_missed/{channel.uuid}/{note}"),
         Action("multiset", " ".join(variables)),

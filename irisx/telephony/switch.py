@@ -191,10 +191,12 @@ class Switch:
 
     def forget_end(self, channel: str) -> None:
         """The channel's end is in the database: the switch need not keep it any longer."""
-        self._forget += [
-            commands.hash_delete(ended.REALM, channel),
-            commands.hash_delete(missed.REALM, channel),
-        ]
+        self._forget.append(commands.hash_delete(missed.REALM, channel))
+        self.forget_unknown_end(channel)
+
+    def forget_unknown_end(self, channel: str) -> None:
+        """The channel was of no call of ours. That it was perhaps missed is another note."""
+        self._forget.append(commands.hash_delete(ended.REALM, channel))
         self._something_to_forget.set()
 
     def _forgetting(self) -> None:

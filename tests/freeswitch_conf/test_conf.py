@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from irisx.telephony.esl.commands import END_HOOK
+
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "freeswitch-conf"
 DIALPLANS = ROOT / "dialplans"
@@ -171,6 +173,15 @@ def test_no_parked_call_outlives_its_owner(name: str) -> None:
     assert {"sched_transfer", "hash"} <= set(applications[:parking])
     data = {each.get("data", "") for each in contexts()[name].iter("action")}
     assert any("park_timeout=14400:ALLOTTED_TIMEOUT" in each.split() for each in data)
+
+
+@pytest.mark.parametrize("name", ["carriers", "agents"])
+def test_a_callers_end_is_kept_as_the_engine_reads_it(name: str) -> None:
+    words = [
+        word for each in contexts()[name].iter("action") for word in each.get("data", "").split()
+    ]
+    hooks = {word.partition("=")[2] for word in words if word.startswith("api_reporting_hook=")}
+    assert {hook.replace(r"\\\${", "${") for hook in hooks} == {END_HOOK}
 
 
 def test_the_message_for_callers_is_there() -> None:

@@ -36,6 +36,8 @@ def handle(switch: Switch, event: Event) -> None:
     if call is None:
         if event.name == "CHANNEL_PARK":
             _nobodys(switch, event, channel)
+        elif event.name == "CHANNEL_HANGUP_COMPLETE":
+            switch.forget_unknown_end(channel)
         return
     handler = (_CUSTOMER if channel == call.uuid else _OTHER_LEG).get(event.name)
     if handler is None:

@@ -99,12 +99,13 @@ def _take_channel(switch: Switch, call: LiveCall, event: Event, agent: int | Non
         for name, value in wanted.items()
         if event.variable(name) != value and name != "park_timeout"
     }
-    steps = (
+    steps = [
         commands.sched_del(call.uuid),
         commands.sched_hangup(call.uuid, get_settings().max_call_seconds),
-        commands.keep_end(call.uuid),
         commands.uuid_setvar_multi(call.uuid, variables),
-    )
+    ]
+    if event.variable("api_reporting_hook") is None:  # by a dialplan of an earlier version
+        steps.append(commands.keep_end(call.uuid))
     try:
         stopped, *_ = switch.connection.pipeline([step.foreground for step in steps])
     except CommandRefused:

@@ -129,7 +129,11 @@ def _restore(
     )
     if end is None:
         end = _end_kept(switch, channel)
-    if call is None or call.over:
+    if call is None:
+        if end is not None:
+            switch.forget_unknown_end(channel)
+        return
+    if call.over:
         if end is not None:
             switch.forget_end(channel)
         return
