@@ -127,6 +127,13 @@ def post(url: str, key: str, number: int) -> int:
         gevent.sleep(0.5)
 
 
+def is_up(url: str) -> bool:
+    try:
+        return http.request("GET", f"{url}/livez").status == 200
+    except http.HttpFailure:
+        return False
+
+
 def undelivered() -> int:
     """Deliveries that are pending, and events that are not fanned out yet."""
     pending = select(func.count()).where(WebhookDelivery.status == DeliveryStatus.PENDING)
@@ -147,7 +154,8 @@ def under_kills(url: str, key: str, count: int) -> Counter[str]:
 
         def killing() -> None:
             while True:
-                gevent.sleep(random.uniform(8.0, 16.0))
+                until_done("the API", lambda: is_up(url))
+                gevent.sleep(random.uniform(3.0, 6.0))
                 random.choice(parts).kill()
 
         killer = gevent.spawn(killing)
