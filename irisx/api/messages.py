@@ -7,7 +7,14 @@ from uuid import UUID
 
 from pydantic import Field, JsonValue
 
-from irisx.api.schemas import Answer, OffsetPagination, Timestamp, read_cursor, write_cursor
+from irisx.api.schemas import (
+    Answer,
+    OffsetPagination,
+    OffsetQuery,
+    Timestamp,
+    read_cursor,
+    write_cursor,
+)
 from irisx.kernel.errors import invalid
 from irisx.messaging import queries
 from irisx.messaging.models import Message
@@ -55,6 +62,14 @@ class MessagesPagination(OffsetPagination):
     next_cursor: str | None
 
 
+class MessagesQuery(OffsetQuery):
+    cursor: str | None = Field(
+        None, max_length=1000, description="`next_cursor` of the page before, in place of offset."
+    )
+    direction: Direction | None = None
+    status: MessageStatus | None = None
+
+
 _SAME_NAME = (
     "direction", "status", "category", "origin", "error_code", "error_message", "created_at",
     "send_at", "expires_at", "sent_at", "delivered_at", "read_at", "failed_at",
@@ -77,22 +92,16 @@ def find_message(tenant_id: int, sid: str, *, channel: str) -> Message:
 
 
 def message_page(
-    tenant_id: int,
-    channel: str,
-    *,
-    limit: int,
-    offset: int,
-    cursor: str | None,
-    direction: Direction | None,
-    status: MessageStatus | None,
+    tenant_id: int, channel: str, query: MessagesQuery
 ) -> tuple[Sequence[Message], dict[str, Any]]:
     """A page of a channel's messages, by offset or by cursor, and its pagination."""
-    if cursor is not None and offset:
+    limit, offset = query.limit, query.offset
+    if query.cursor is not None and offset:
         raise invalid("offset", "not together with cursor")
     listing = f"messages/{channel}"
-    position = read_cursor(listing, tenant_id, cursor)
+    position = read_cursor(listing, tenant_id, query.cursor)
     after = (datetime.fromisoformat(position[0]), UUID(position[1])) if position else None
-    chosen = MessageFilter(tenant_id, channel, direction, status)
+    chosen = MessageFilter(tenant_id, channel, query.direction, query.status)
     found = queries.list_messages(chosen, limit=limit + 1, offset=offset, after=after)
     page = found[:limit]
     last = page[-1] if len(found) > limit else None

@@ -9,6 +9,7 @@ from irisx.api.http import Rate, Router
 from irisx.api.messages import (
     MessageFields,
     MessagesPagination,
+    MessagesQuery,
     ProviderDetails,
     find_message,
     message_fields,
@@ -19,7 +20,6 @@ from irisx.api.schemas import (
     Body,
     JsonObject,
     Moment,
-    OffsetQuery,
     PublicId,
     Success,
     Timestamp,
@@ -204,14 +204,6 @@ class Emails(Answer):
     pagination: MessagesPagination
 
 
-class EmailQuery(OffsetQuery):
-    cursor: str | None = Field(
-        None, max_length=1000, description="`next_cursor` of the page before, in place of offset."
-    )
-    direction: Direction | None = None
-    status: MessageStatus | None = None
-
-
 @router.post("/v1/email/send", access=WRITE, answer=NewEmail, status=201)
 def send_email(caller: Caller, body: EmailRequest) -> dict[str, Any]:
     """Send an email. It is stored before this answers; a worker hands it to a provider."""
@@ -219,17 +211,9 @@ def send_email(caller: Caller, body: EmailRequest) -> dict[str, Any]:
 
 
 @router.get("/v1/email", access=READ, answer=Success[Emails], rate=Rate.STANDARD)
-def list_emails(caller: Caller, query: EmailQuery) -> dict[str, Any]:
+def list_emails(caller: Caller, query: MessagesQuery) -> dict[str, Any]:
     """List emails, newest first."""
-    page, pagination = message_page(
-        caller.tenant_id,
-        service.CHANNEL,
-        limit=query.limit,
-        offset=query.offset,
-        cursor=query.cursor,
-        direction=query.direction,
-        status=query.status,
-    )
+    page, pagination = message_page(caller.tenant_id, service.CHANNEL, query)
     return {"data": {"emails": [_email(each) for each in page], "pagination": pagination}}
 
 

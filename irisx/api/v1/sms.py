@@ -8,17 +8,18 @@ from irisx.api.http import Rate, Router
 from irisx.api.messages import (
     MessageFields,
     MessagesPagination,
+    MessagesQuery,
     ProviderDetails,
     find_message,
     message_fields,
     message_page,
 )
-from irisx.api.schemas import Answer, Body, Fault, Moment, OffsetQuery
+from irisx.api.schemas import Answer, Body, Fault, Moment
 from irisx.messaging.channels.sms import service
 from irisx.messaging.channels.sms.segments import Encoding
 from irisx.messaging.channels.sms.service import MAX_RECIPIENTS, Result, Text
 from irisx.messaging.models import Message
-from irisx.messaging.states import Category, Direction, MessageStatus
+from irisx.messaging.states import Category, MessageStatus
 from irisx.messaging.statuses import sid_of
 from irisx.telephony.calls.requests import Metadata
 from irisx.tenancy.access import Caller
@@ -138,14 +139,6 @@ class BulkAnswer(Answer):
     results: list[BulkResult]
 
 
-class SmsQuery(OffsetQuery):
-    cursor: str | None = Field(
-        None, max_length=1000, description="`next_cursor` of the page before, in place of offset."
-    )
-    direction: Direction | None = None
-    status: MessageStatus | None = None
-
-
 @router.post("/v1/sms", access=_WRITE, answer=NewSms, status=201, rate=Rate.SMS)
 def send_sms(caller: Caller, body: SmsRequest) -> dict[str, Any]:
     """Send a text message. It is stored before this answers; a worker hands it to a provider."""
@@ -162,17 +155,9 @@ def send_bulk_sms(caller: Caller, body: BulkRequest) -> dict[str, Any]:
 
 
 @router.get("/v1/sms", access=_READ, answer=SmsList)
-def list_sms(caller: Caller, query: SmsQuery) -> dict[str, Any]:
+def list_sms(caller: Caller, query: MessagesQuery) -> dict[str, Any]:
     """List text messages, newest first."""
-    page, pagination = message_page(
-        caller.tenant_id,
-        service.CHANNEL,
-        limit=query.limit,
-        offset=query.offset,
-        cursor=query.cursor,
-        direction=query.direction,
-        status=query.status,
-    )
+    page, pagination = message_page(caller.tenant_id, service.CHANNEL, query)
     return {"messages": [_sms(message) for message in page], "pagination": pagination}
 
 

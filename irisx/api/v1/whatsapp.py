@@ -9,11 +9,12 @@ from irisx.api.http import Rate, Router
 from irisx.api.messages import (
     MessageFields,
     MessagesPagination,
+    MessagesQuery,
     find_message,
     message_fields,
     message_page,
 )
-from irisx.api.schemas import Answer, Body, OffsetQuery
+from irisx.api.schemas import Answer, Body
 from irisx.messaging.channels.whatsapp import service
 from irisx.messaging.channels.whatsapp.content import (
     LanguageCode,
@@ -25,7 +26,7 @@ from irisx.messaging.channels.whatsapp.content import (
 )
 from irisx.messaging.channels.whatsapp.service import Draft
 from irisx.messaging.models import Message
-from irisx.messaging.states import Category, Direction, MessageStatus
+from irisx.messaging.states import Category
 from irisx.telephony.calls.requests import Metadata
 from irisx.tenancy.access import Caller
 
@@ -90,14 +91,6 @@ class WhatsAppList(Answer):
     pagination: MessagesPagination
 
 
-class WhatsAppQuery(OffsetQuery):
-    cursor: str | None = Field(
-        None, max_length=1000, description="`next_cursor` of the page before, in place of offset."
-    )
-    direction: Direction | None = None
-    status: MessageStatus | None = None
-
-
 @router.post("/v1/whatsapp/send", access=_WRITE, answer=WhatsAppMessage, status=201, rate=Rate.SMS)
 def send_whatsapp_message(caller: Caller, body: WhatsAppSendRequest) -> dict[str, Any]:
     """Send a WhatsApp message. 409 WINDOW_CLOSED more than 24 hours after the customer wrote."""
@@ -121,17 +114,9 @@ def send_whatsapp_template(caller: Caller, body: WhatsAppTemplateRequest) -> dic
 
 
 @router.get("/v1/whatsapp/messages", access=_READ, answer=WhatsAppList)
-def list_whatsapp_messages(caller: Caller, query: WhatsAppQuery) -> dict[str, Any]:
+def list_whatsapp_messages(caller: Caller, query: MessagesQuery) -> dict[str, Any]:
     """List WhatsApp messages, newest first."""
-    page, pagination = message_page(
-        caller.tenant_id,
-        service.CHANNEL,
-        limit=query.limit,
-        offset=query.offset,
-        cursor=query.cursor,
-        direction=query.direction,
-        status=query.status,
-    )
+    page, pagination = message_page(caller.tenant_id, service.CHANNEL, query)
     return {"messages": [_shown(message) for message in page], "pagination": pagination}
 
 

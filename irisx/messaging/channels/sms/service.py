@@ -19,10 +19,10 @@ from irisx.messaging.channels.sms.addresses import is_number, normalise
 from irisx.messaging.conversations.models import Conversation
 from irisx.messaging.conversations.service import Reply
 from irisx.messaging.models import Message, ProviderAccount
+from irisx.messaging.senders import address, choose, numbers_of, settings_of
 from irisx.messaging.states import Category
 from irisx.tenancy.access import Caller
 from irisx.tenancy.barring import check_destination
-from irisx.tenancy.models import PhoneNumber, Tenant
 from irisx.tenancy.settings import TenantSettings
 
 CHANNEL = "sms"
@@ -73,7 +73,7 @@ def send_bulk(caller: Caller, recipients: Sequence[str], text: Text) -> list[Res
     seen: set[str] = set()
     found: dict[int, NewMessage | IrisxError] = {}
     with transaction() as session:
-        settings = _settings(session, caller.tenant_id)
+        settings = settings_of(session, caller.tenant_id)
         sender = _sender(session, caller.tenant_id, settings, text.from_)
         for index, to in enumerate(recipients):
             ids = accepting.repeatable_ids(caller, index)
@@ -108,14 +108,10 @@ def accept(
     ids: tuple[UUID, UUID] | None = None,
 ) -> Message:
     """Check a message and accept it in the caller's transaction."""
-    settings = _settings(session, tenant_id)
+    settings = settings_of(session, tenant_id)
     sender = _sender(session, tenant_id, settings, text.from_)
     new = _new(settings, sender, to, text, test=test, ids=ids)
     return accepting.accept(session, tenant_id, new)
-
-
-def _settings(session: Session, tenant_id: int) -> TenantSettings:
-    return TenantSettings.model_validate(session.get_one(Tenant, tenant_id).settings)
 
 
 def _new(
@@ -192,36 +188,18 @@ def check_media(urls: Sequence[str]) -> None:
 
 
 def _recipient(to: str) -> str:
-    try:
-        number = normalise(to)
-    except ValueError as error:
-        raise invalid("to", str(error)) from None
+    number = address("to", to, normalise)
     if not number.lstrip("+").isdigit():
         raise invalid("to", "a name gets no messages; give a number, +15555550100")
     return number
 
 
 def _sender(session: Session, tenant_id: int, settings: TenantSettings, wanted: str | None) -> str:
-    """What was asked for, if it is the tenant's; else its default number, its first, or a sender
-    of one of its accounts."""
-    mine = select(PhoneNumber.number).filter_by(tenant_id=tenant_id).order_by(PhoneNumber.id)
-    numbers = session.scalars(mine).all()
-    accounts = select(ProviderAccount.senders).filter_by(
+    """A number of the tenant's, or a sender of one of its accounts."""
+    senders = select(ProviderAccount.senders).filter_by(
         tenant_id=tenant_id, channel=CHANNEL, enabled=True
     )
-    ordered = accounts.order_by(ProviderAccount.priority, ProviderAccount.id)
-    senders = [sender for row in session.scalars(ordered) for sender in row]
-    if wanted is not None:
-        try:
-            sender = normalise(wanted)
-        except ValueError as error:
-            raise invalid("from", str(error)) from None
-        if sender not in numbers and sender not in senders:
-            raise invalid("from", f"{wanted} is neither a number of yours nor a sender of yours")
-        return sender
-    default = settings.default_caller_id
-    if default is not None and default in numbers:
-        return default
-    if not (available := [*senders, *numbers]):
-        raise invalid("from", "the tenant has no phone number to send from; add one first")
-    return available[0]
+    ordered = senders.order_by(ProviderAccount.priority, ProviderAccount.id)
+    own = [sender for row in session.scalars(ordered) for sender in row]
+    own += numbers_of(session, tenant_id)
+    return choose(wanted, own, settings.default_caller_id, normalise)

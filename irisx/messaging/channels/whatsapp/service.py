@@ -21,11 +21,10 @@ from irisx.messaging.channels.whatsapp.templates import SANDBOX, checked
 from irisx.messaging.conversations.models import Conversation
 from irisx.messaging.conversations.service import Reply
 from irisx.messaging.models import Message, ProviderAccount
+from irisx.messaging.senders import address, choose, numbers_of, settings_of
 from irisx.messaging.states import Category
 from irisx.tenancy.access import Caller
 from irisx.tenancy.barring import check_destination
-from irisx.tenancy.models import PhoneNumber, Tenant
-from irisx.tenancy.settings import TenantSettings
 
 CHANNEL = "whatsapp"
 
@@ -64,14 +63,15 @@ def accept(
     ids: tuple[UUID, UUID] | None,
 ) -> Message:
     """Check a message and accept it in the caller's transaction."""
-    settings = TenantSettings.model_validate(session.get_one(Tenant, tenant_id).settings)
-    content, number = draft.content, _number("to", to)
+    settings = settings_of(session, tenant_id)
+    content, number = draft.content, address("to", to, normalise)
     check_destination(number, settings)
     link = content.link()
     if link is not None:
         http.check_url(f"{content.type}.link", link)
     real = _real_accounts(session, tenant_id)
-    sender = _sender(session, tenant_id, settings, list(real), draft.from_)
+    own = list(real) or numbers_of(session, tenant_id)
+    sender = choose(draft.from_, own, settings.default_caller_id, normalise)
     account = None if test else real.get(sender)
     words = content.words()
     if account is not None and account.provider == waha.NAME:
@@ -132,13 +132,6 @@ def reply(
     return accept(session, tenant_id, conversation.their_address, draft, test=test, ids=ids)
 
 
-def _number(name: str, text: str) -> str:
-    try:
-        return normalise(text)
-    except ValueError as error:
-        raise invalid(name, str(error)) from None
-
-
 def _real_accounts(session: Session, tenant_id: int) -> dict[str, ProviderAccount]:
     """The tenant's accounts by their numbers, best first; none: everything is the sandbox's."""
     found: dict[str, ProviderAccount] = {}
@@ -146,28 +139,6 @@ def _real_accounts(session: Session, tenant_id: int) -> dict[str, ProviderAccoun
         if row.enabled and not accounts.is_sandbox(row):
             found.setdefault(row.settings["phone_number"], row)
     return found
-
-
-def _sender(
-    session: Session,
-    tenant_id: int,
-    settings: TenantSettings,
-    real: list[str],
-    wanted: str | None,
-) -> str:
-    """What was asked for, if it is the tenant's; else the first account's number. In the sandbox
-    the tenant's phone numbers do."""
-    mine = select(PhoneNumber.number).filter_by(tenant_id=tenant_id).order_by(PhoneNumber.id)
-    numbers = real or list(session.scalars(mine))
-    if wanted is not None:
-        sender = _number("from", wanted)
-        if sender not in numbers:
-            raise invalid("from", f"{wanted} is not a WhatsApp number of yours")
-        return sender
-    if not numbers:
-        raise invalid("from", "the tenant has no phone number to send from; add one first")
-    default = settings.default_caller_id
-    return default if default is not None and default in numbers else numbers[0]
 
 
 def _check_waha(content: WhatsAppContent) -> None:
