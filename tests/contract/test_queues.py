@@ -209,6 +209,7 @@ def test_who_hung_up_and_calls_again_keeps_the_place(line: Rig) -> None:
     assert back.number == "+15550009001"
     assert back.place_at == gone.place_at
     room = line.engine.center._rooms[line.tenant.id]
+    wait_until(lambda: room.matcher.length(queue) == 2)  # the row is written before
     assert room.matcher.position(str(back.id)) == 1
     end_all(line)
 
