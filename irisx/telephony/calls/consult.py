@@ -120,6 +120,7 @@ def _answered(switch: Switch, call: LiveCall, consulted: str) -> None:
         return
     for leg in (partner, consulted):
         switch.run(commands.uuid_setvar(leg, "park_after_bridge", "true"))
+    call.parked -= {partner, consulted}
     _bridge(switch, partner, consulted)
     call.note(f"consult:{consulted}", now(), "consult.connected")
 
@@ -182,6 +183,8 @@ def _consulted_gone(switch: Switch, call: LiveCall) -> None:
     call.consult = None
     try:
         if call.consulting is not None:
+            _await_park(call, call.consulting)
+        if call.consulting is not None:
             rejoin(switch, call)
             return
     except CommandRefused:  # the partner has just hung up as well
@@ -194,7 +197,15 @@ def _partner_gone(switch: Switch, call: LiveCall) -> None:
     if consulted is None:
         connect.hang_up(switch, call, "NORMAL_CLEARING")
     elif switch.is_answered(consulted):  # one that still rings is connected by `_ring`
+        _await_park(call, consulted)
         _hand_over(switch, call, consulted)
+
+
+def _await_park(call: LiveCall, leg: str) -> None:
+    """Until a leg whose other side has left is parked: on its way there it can't be bridged."""
+    with gevent.Timeout(_APART_SECONDS, False):
+        while leg not in call.parked and leg in (call.consulting, call.consult):
+            gevent.sleep(0.01)
 
 
 def _hand_over(switch: Switch, call: LiveCall, consulted: str) -> None:
