@@ -155,6 +155,7 @@ def test_who_waited_longest_is_first_whoever_else_waits(line: Rig) -> None:
     first = acd.wait_record(queue, "talking")
     assert first.number == "+15550009001"
     line.command(first.call_id, "end")
+    acd.wait_record(queue, "completed")
     assert acd.wait_record(queue, "talking").number == "+15550009002"
     end_all(line)
 
