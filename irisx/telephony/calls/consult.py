@@ -108,6 +108,7 @@ def _ring(switch: Switch, call: LiveCall, way: connect.Way, consulted: UUID) -> 
     except CommandRefused as refusal:
         call.note(f"consult:{consulted}", now(), "consult.failed", {"cause": refusal.text})
         if call.consult == str(consulted):
+            call.consult = None
             _consulted_gone(switch, call)
     except EslError as error:
         log.warning("consult.interrupted", sid=call.sid, error=str(error))
@@ -161,6 +162,7 @@ def left(switch: Switch, call: LiveCall, event: Event) -> None:
     """A leg has hung up: those of the consultation who remain talk to each other."""
     channel = event["Unique-ID"]
     if channel == call.consult:
+        call.consult = None  # at once: its refusal, which comes as well, does nothing more
         gevent.spawn(_consulted_gone, switch, call)
     elif channel == call.consulting:
         call.consulting = None
@@ -180,7 +182,6 @@ def leave(switch: Switch, call: LiveCall) -> None:
 
 
 def _consulted_gone(switch: Switch, call: LiveCall) -> None:
-    call.consult = None
     try:
         if call.consulting is not None:
             _await_park(call, call.consulting)
