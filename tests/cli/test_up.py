@@ -20,8 +20,7 @@ from tests.switches import free_ports
 from tests.waiting import wait_until
 
 _READY_SECONDS = 90
-#: The product takes 5 s at most on a machine of its own; here other tests run beside it.
-_END_SECONDS = 10
+_END_SECONDS = 5
 
 
 class Up:

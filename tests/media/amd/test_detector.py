@@ -171,7 +171,7 @@ def test_music_is_nobody_yet() -> None:
 
 
 @given(st.floats(-90, -10), st.floats(0, 8), st.integers(0, 2**32 - 1))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_silence_and_noise_are_never_a_human(db: float, seconds: float, seed: int) -> None:
     verdict = classify(pcm(noise(seconds, db, seed)), BALANCED)
     assert verdict.result is Result.SILENCE
@@ -179,14 +179,14 @@ def test_silence_and_noise_are_never_a_human(db: float, seconds: float, seed: in
 
 
 @given(st.floats(100, 3800), st.floats(-50, -3), st.floats(0.05, 6))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_tone_is_never_a_human(hz: float, db: float, seconds: float) -> None:
     verdict = classify(pcm(silence(0.3), tone(seconds, hz, db=db), silence(5)), BALANCED)
     assert verdict.result in (Result.SILENCE, Result.FAX)
 
 
 @given(chunk_sizes, st.sampled_from([AmdMode.BALANCED, AmdMode.MESSAGE_END]))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_the_verdict_does_not_depend_on_the_chunks(sizes: list[int], mode: AmdMode) -> None:
     audio = machine_with_beep()
     chosen = Settings.model_validate({"mode": mode})
@@ -212,7 +212,7 @@ def test_the_verdict_survives_another_level(gain_db: float) -> None:
 
 
 @given(st.lists(st.integers(-32768, 32767), max_size=2000), st.integers(0, 50))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_any_samples_have_one_verdict(samples: list[int], repeats: int) -> None:
     detector = Detector(BALANCED)
     audio = np.tile(np.array(samples, np.int16), repeats)
